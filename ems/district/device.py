@@ -1,0 +1,189 @@
+"""Device types: one YAML file each in `buildings/devices/`, data and no logic.
+
+A Modbus type is a register map with 0-based wire addresses; a BACnet type is a list of objects with instances relative
+to the offset at which a building places it. Every value is converted once, here described: raw x scale = the unit in
+the quantity's name.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ems.assets import Entry
+from ems.points import RAW_UNITS, dimension, is_quantity, unit_suffix
+
+Authority = Literal["ours", "shared", "observe"]
+RegisterType = Literal["int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
+ObjectType = Literal[
+    "analog-input", "analog-output", "analog-value", "binary-input", "binary-output", "binary-value",
+    "multi-state-input", "multi-state-output", "multi-state-value",
+]  # fmt: skip
+WORDS: dict[str, int] = {
+    "int16": 1, "uint16": 1, "int32": 2, "uint32": 2, "int64": 4, "uint64": 4, "float32": 2, "float64": 4,
+}  # fmt: skip
+COMMANDABLE = ("analog-output", "analog-value", "binary-output", "binary-value", "multi-state-output",
+               "multi-state-value")  # fmt: skip
+
+
+class Write(Entry):
+    """That a point may be written, and within which limits, in the unit of its name."""
+
+    minimum: float
+    maximum: float
+    release: float  # what stands when nobody commands: relinquish default, or the register's safe value
+    function: Literal[6, 16] = 16  # Modbus only
+    ramp_per_slot: float | None = Field(default=None, gt=0)  # largest change in a quarter-hour
+    wears_flash: bool = False  # then never rewritten with an equal value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Write:
+        if self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}; swap them")
+        if not self.minimum <= self.release <= self.maximum:
+            raise ValueError(f"release {self.release} lies outside {self.minimum}..{self.maximum}; choose one inside")
+        return self
+
+
+class Measure(Entry):
+    """What a register and an object have in common."""
+
+    unit: str  # of the raw value, as the maker's manual says
+    minimum: float | None = None  # plausible range, in the unit of the name
+    maximum: float | None = None
+    write: Write | None = None
+    authority: Authority = "observe"
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Measure:
+        if self.unit not in RAW_UNITS:
+            raise ValueError(f"unit {self.unit!r} is not known; use one of {', '.join(RAW_UNITS)}")
+        if self.minimum is not None and self.maximum is not None and self.minimum >= self.maximum:
+            raise ValueError(f"minimum {self.minimum} is not below maximum {self.maximum}; swap them")
+        if self.write is None and self.authority != "observe":
+            raise ValueError(f"authority is {self.authority} but there is no write block; add one, or observe")
+        return self
+
+
+class Register(Measure):
+    """One Modbus value. `nan` is the raw integer that means not available; floats use NaN itself."""
+
+    function: Literal[3, 4] = 3
+    address: Annotated[int, Field(ge=0, le=65535)]
+    type: RegisterType
+    words: Literal["big", "little"] = "big"  # word order; bytes are big-endian on Modbus
+    scale: float = Field(default=1.0)
+    nan: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many 16-bit registers it takes."""
+        return WORDS[self.type]
+
+    @property
+    def resolution(self) -> float:
+        """One step of the raw integer in the unit of the name; 0 for floats."""
+        return 0.0 if self.type.startswith("float") else abs(self.scale)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Register:
+        if self.scale == 0:
+            raise ValueError("scale is 0, every value would be 0; give raw x scale = value")
+        if self.address + self.count > 65536:
+            raise ValueError(f"address {self.address} and {self.count} registers run past 65535")
+        if self.write is not None and self.function != 3:
+            raise ValueError("function is 4 and write is set; input registers cannot be written, use function 3")
+        return self
+
+
+class BacnetObject(Measure):
+    """One BACnet object; `instance` counts from the offset at which a building places the device."""
+
+    object: ObjectType
+    instance: Annotated[int, Field(ge=0, le=4194302)]
+    cov_increment: float | None = Field(default=None, gt=0)
+    resolution: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _writable(self) -> BacnetObject:
+        if self.write is not None and self.object not in COMMANDABLE:
+            raise ValueError(f"object is {self.object} and write is set; an input cannot be written, use an output")
+        return self
+
+
+class Watchdog(Entry):
+    """How the device notices that we are gone.
+
+    `rewrite`: a command not repeated within `timeout_s` falls back to its release value. `counter`: the device watches
+    `quantity`, which we count up; when it stands still for `timeout_s` our commands are dropped. `covers: station`
+    includes all devices of the same BACnet station. `station`: another device of the station watches for this one.
+    `none`: the device keeps its last command for ever.
+    """
+
+    kind: Literal["rewrite", "counter", "station", "none"]
+    timeout_s: float = Field(default=0, ge=0)
+    quantity: str | None = None
+    covers: Literal["device", "station"] = "device"
+
+    @model_validator(mode="after")
+    def _complete(self) -> Watchdog:
+        if self.kind in ("rewrite", "counter") and self.timeout_s <= 0:
+            raise ValueError(f"kind is {self.kind} but timeout_s is {self.timeout_s}; give the device's time-out")
+        if self.kind == "counter" and not self.quantity:
+            raise ValueError("kind is counter but quantity is missing; name the point that we count up")
+        return self
+
+
+class DeviceType(Entry):
+    """A file of `buildings/devices/`."""
+
+    name: str = ""
+    maker: str
+    model: str
+    source: str = Field(min_length=3)  # manual and revision, or "assumption"
+    verified: bool  # has anybody read a real one with this file?
+    protocol: Literal["modbus", "bacnet"]
+    registers: dict[str, Register] = {}
+    objects: dict[str, BacnetObject] = {}
+    watchdog: Watchdog | None = None
+    maximum_registers: int = Field(default=125, ge=1, le=125)  # in one request
+    no_gaps: bool = False  # holes between registers answer with an exception
+
+    @property
+    def points(self) -> dict[str, Register] | dict[str, BacnetObject]:
+        return self.registers if self.protocol == "modbus" else self.objects
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DeviceType:
+        used, other = ("registers", "objects") if self.protocol == "modbus" else ("objects", "registers")
+        if getattr(self, other):
+            raise ValueError(f"protocol is {self.protocol} but {other} is given; move it to {used}")
+        if not self.points:
+            raise ValueError(f"{used} is empty; list at least one")
+        for quantity, measure in self.points.items():
+            if not is_quantity(quantity):
+                raise ValueError(f"{used}.{quantity}: write quantities in lower case with underscores")
+            unit_suffix(quantity)
+            wanted, given = dimension(quantity), RAW_UNITS[measure.unit]
+            if wanted != given and not {wanted, given} <= {"share", "count", "state"}:
+                raise ValueError(f"{used}.{quantity}: unit {measure.unit} is {given}, but the name says {wanted}")
+        self._refuse_overlaps()
+        if any(m.write for m in self.points.values()) and self.watchdog is None:
+            raise ValueError("something can be written but watchdog is missing; say how the device falls back, or kind: none")
+        if self.watchdog and self.watchdog.quantity and self.watchdog.quantity not in self.points:
+            raise ValueError(f"watchdog.quantity {self.watchdog.quantity!r} is not among the {used}")
+        return self
+
+    def _refuse_overlaps(self) -> None:
+        taken: dict[tuple[str, int], str] = {}
+        for quantity, register in self.registers.items():
+            for address in range(register.address, register.address + register.count):
+                owner = taken.setdefault((str(register.function), address), quantity)
+                if owner != quantity:
+                    raise ValueError(f"{quantity} and {owner} both claim register {address}")
+        for quantity, item in self.objects.items():
+            owner = taken.setdefault((item.object, item.instance), quantity)
+            if owner != quantity:
+                raise ValueError(f"{quantity} and {owner} both claim {item.object} {item.instance}")

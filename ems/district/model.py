@@ -1,0 +1,184 @@
+"""The district as its files describe it, validated and cross-checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field
+
+from ems.assets import ASSET_TYPES, Asset, Dwelling, Entry, Fabric
+from ems.assets.zone import Orientation
+from ems.district.device import Authority, DeviceType
+from ems.district.wiring import Bus, Device, Wire
+from ems.market import Contract
+
+AnyAsset = Annotated[reduce(or_, ASSET_TYPES), Field(discriminator="type")]
+Use = Literal["housing", "senior", "offices", "shops", "hotel", "creche", "school", "parking", "plant", "station"]
+T = TypeVar("T", bound=Asset)
+
+
+class Label(Entry):
+    """A name for people, in both languages."""
+
+    fr: str
+    en: str
+
+
+class Place(Entry):
+    latitude_deg: float = Field(ge=-90, le=90)
+    longitude_deg: float = Field(ge=-180, le=180)
+    altitude_m: float = Field(ge=-100, le=5000)
+    time_zone: str = "Europe/Paris"
+
+
+class Comfort(Entry):
+    """The band in which a kind of zone must stay while occupied, degC. None: no cooling, or no upper promise."""
+
+    floor_c: float = Field(ge=5, le=25)
+    default_c: float = Field(ge=5, le=26)
+    ceiling_c: float = Field(ge=5, le=28)  # the highest that heating may reach
+    cooling_c: float | None = Field(default=None, ge=18, le=35)
+
+
+class Values(Entry):
+    """What the wishes are worth, euro: the prices at which the plan may fall short of one."""
+
+    too_cold_per_k_h: float = Field(gt=0)
+    too_hot_per_k_h: float = Field(gt=0)
+    hot_water_per_kwh: float = Field(gt=0)  # heat missing in a tank
+    charging_per_kwh: float = Field(gt=0)  # missing in a car at departure
+    unserved_per_kwh: float = Field(gt=0)  # load that a node cannot serve, or energy it cannot place
+    carbon_per_kg: float = Field(ge=0)
+    leaving_plan_per_kwh: float = Field(ge=0)  # for changing the previous plan
+
+
+class DistrictFile(Entry):
+    """`district.yaml`."""
+
+    name: str
+    label: Label
+    note: str = ""
+    place: Place
+    comfort: dict[str, Comfort]
+    values: Values
+
+
+class DwellingLine(Entry):
+    """One dwelling of a building's list."""
+
+    name: str
+    floor: int = Field(ge=-1, le=40)
+    surface_m2: float = Field(gt=8, le=400)
+    rooms: int = Field(ge=1, le=8)
+    orientation: Orientation
+    prm: str = Field(pattern=r"^\d{14}$")
+    thermostat: bool = True
+
+
+class Homes(Entry):
+    """What all dwellings of a building share."""
+
+    use: Literal["home", "senior-home"] = "home"
+    substation: str
+    fabric: Fabric
+
+
+class DeviceEntry(Entry):
+    """One device on a bus, or one for each asset of a kind, in the order of the file."""
+
+    type: str
+    asset: str | None = None
+    each: Literal["dwelling", "thermostat", "charge-point"] | None = None
+    unit: int | None = Field(default=None, ge=1, le=247)  # Modbus: unit of the first
+    offset: int | None = Field(default=None, ge=0)  # BACnet: instance of the first
+    step: int = Field(default=10, ge=1)  # BACnet: instances from one to the next
+    authority: dict[str, Authority] = {}
+
+
+class BusEntry(Entry):
+    protocol: Literal["modbus", "bacnet"]
+    host: str
+    port: int = Field(ge=1, le=65535)
+    device_instance: int | None = Field(default=None, ge=0, le=4194302)
+    devices: list[DeviceEntry] = Field(min_length=1)
+
+
+class BuildingFile(Entry):
+    """One building: `buildings/NAME.yaml`."""
+
+    label: Label
+    use: Use
+    note: str = ""
+    homes: Homes | None = None
+    dwellings: list[DwellingLine] = []
+    assets: dict[str, AnyAsset] = {}  # type: ignore[valid-type]
+    buses: dict[str, BusEntry] = {}
+
+
+@dataclass(frozen=True)
+class Building:
+    """A building's name for machines and people, and its use; its assets are in the district."""
+
+    name: str
+    label: Label
+    use: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class District:
+    """Everything that is known of a district before anything is measured.
+
+    `assets` by `building/asset`, `wires` by point, `buses` by `building/bus`, `contracts` by name.
+    """
+
+    name: str
+    label: Label
+    place: Place
+    comfort: dict[str, Comfort]
+    values: Values
+    buildings: dict[str, Building] = field(default_factory=dict)
+    assets: dict[str, Asset] = field(default_factory=dict)
+    contracts: dict[str, Contract] = field(default_factory=dict)
+    device_types: dict[str, DeviceType] = field(default_factory=dict)
+    buses: dict[str, Bus] = field(default_factory=dict)
+    devices: tuple[Device, ...] = ()
+    wires: dict[str, Wire] = field(default_factory=dict)
+
+    def of(self, kind: type[T]) -> dict[str, T]:
+        """All assets of one type, by name, in the order of the files."""
+        return {name: asset for name, asset in self.assets.items() if isinstance(asset, kind)}
+
+    def asset(self, name: str, kind: type[T]) -> T:
+        """One asset of a known type. Raises KeyError, or TypeError if it is of another type."""
+        asset = self.assets[name]
+        if not isinstance(asset, kind):
+            raise TypeError(f"{name} is a {type(asset).__name__}, not a {kind.__name__}")
+        return asset
+
+    @property
+    def dwellings(self) -> dict[str, Dwelling]:
+        return self.of(Dwelling)
+
+    def points_of(self, asset: str) -> dict[str, Wire]:
+        """The wired points of one asset, by quantity."""
+        prefix = asset + "/"
+        return {w.quantity: w for p, w in self.wires.items() if p.startswith(prefix)}
+
+    @property
+    def commanded(self) -> dict[str, Wire]:
+        """The points that we may write."""
+        return {p: w for p, w in self.wires.items() if w.commanded}
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schema of each kind of file, so that an editor completes and checks the YAML."""
+    return {
+        "district": DistrictFile.model_json_schema(),
+        "building": BuildingFile.model_json_schema(),
+        "device": DeviceType.model_json_schema(),
+        "contract": Contract.model_json_schema(),
+    }
