@@ -1,0 +1,164 @@
+"""The write gate: nothing goes to the field around it. Each command is checked against the envelope, alone and
+together with what would then stand; what fails is refused with a reason, and nothing is quietly bent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ems import envelope
+from ems.assets import Battery, ChargePoint, Dwelling, Feeder, Plant, Tank, Zone
+from ems.command import Command, Refused
+from ems.district import District, Wire
+from ems.points import dimension
+from ems.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Permission:
+    """What may be written, and what may not and why."""
+
+    allowed: list[Command] = field(default_factory=list)
+    refused: list[tuple[Command, Refused]] = field(default_factory=list)
+
+
+def permit(commands: Sequence[Command], *, district: District, snapshot: Snapshot, now: datetime) -> Permission:
+    """Checks commands against authority, expiry and the envelope. A relinquishing command is always allowed."""
+    gate = _Gate(district, snapshot, {c.point: c.value for c in commands if c.value is not None})
+    allowed: list[Command] = []
+    refused: list[tuple[Command, Refused]] = []
+    seen: set[str] = set()
+    for command in commands:
+        why = "is commanded twice in one slot" if command.point in seen else gate.refusal(command, now)
+        seen.add(command.point)
+        if why is None:
+            allowed.append(command)
+        else:
+            refused.append((command, Refused(why)))
+    return gate.shed_overloads(allowed, refused)
+
+
+def limits_of(wire: Wire, district: District) -> envelope.Limits:
+    """The envelope's limits of a writable point, from its device type and its asset."""
+    write = wire.measure.write
+    assert write is not None
+    asset = district.assets.get(wire.device.asset)
+    at_least, maximum = None, write.maximum
+    if isinstance(asset, ChargePoint) and wire.quantity == "current_limit_a":
+        at_least, maximum = asset.minimum_current_a, min(write.maximum, asset.maximum_current_a)
+    minimum = write.minimum
+    if isinstance(asset, Battery) and wire.quantity == "power_setpoint_kw":
+        minimum, maximum = max(minimum, -asset.discharge_limit_kw), min(maximum, asset.charge_limit_kw)
+    return envelope.Limits(
+        minimum=minimum,
+        maximum=maximum,
+        ramp_per_slot=write.ramp_per_slot,
+        zero_or_at_least=at_least,
+        whole=dimension(wire.quantity) in ("state", "count"),
+    )
+
+
+class _Gate:
+    """The gate of one slot: knows what is measured, and what would stand once the commands are written."""
+
+    def __init__(self, district: District, snapshot: Snapshot, wanted: Mapping[str, float]) -> None:
+        self.district = district
+        self.snapshot = snapshot
+        self.wanted = wanted
+
+    def standing(self, point: str) -> float | None:
+        """What the point would stand at: the command of this slot, else what was read."""
+        return self.wanted.get(point, self.snapshot.value(point))
+
+    def refusal(self, command: Command, now: datetime) -> str | None:
+        wire = self.district.wires.get(command.point)
+        if wire is None:
+            return "is no point of this district"
+        if not wire.writable:
+            return "cannot be written"
+        if wire.authority == "observe":
+            return "is not ours: its authority is observe"
+        if not 9 <= command.priority <= 15:
+            return f"has priority {command.priority}; ours lie between 9 and 15"
+        if command.value is None:
+            return None
+        if command.expires_at <= now:
+            return f"expired at {command.expires_at.isoformat()}"
+        limits = limits_of(wire, self.district)
+        return (
+            envelope.outside_limits(command.value, limits)
+            or envelope.too_fast(command.value, self.snapshot.value(command.point), limits)
+            or self.asset_refusal(wire, command.value)
+        )
+
+    def asset_refusal(self, wire: Wire, value: float) -> str | None:
+        asset = self.district.assets.get(wire.device.asset)
+        match asset, wire.quantity:
+            case Dwelling(), "setpoint_offset_k":
+                band = self.district.comfort[asset.use]
+                return envelope.outside_band(
+                    value, self.snapshot.value(asset.point("setpoint_c")), band.floor_c, band.ceiling_c
+                )
+            case Zone(), "heating_setpoint_c" | "cooling_setpoint_c":
+                return envelope.heats_against_cooling(
+                    self.standing(asset.point("heating_setpoint_c")),
+                    self.standing(asset.point("cooling_setpoint_c")),
+                )
+            case Tank(), "charge_on" if value < 1:
+                return envelope.starves_hot_water(
+                    self.snapshot.value(asset.point("top_temperature_c")),
+                    self.snapshot.value(asset.point("return_temperature_c")),
+                )
+            case Plant(), "enable_on" | "capacity_share" if value <= 0:
+                return self.stops_needed_plant(asset)
+            case Plant(), "hot_water_leaving_setpoint_c":
+                tanks = [t for t in self.district.of(Tank).values() if t.plant == asset.name]
+                setpoints = [s for t in tanks if (s := self.standing(t.point("setpoint_c"))) is not None]
+                return envelope.leaves_too_cool(value, setpoints)
+            case Battery(), "power_setpoint_kw":
+                return envelope.overfills(
+                    value,
+                    self.snapshot.value(asset.point("stored_kwh")),
+                    asset.capacity_kwh * asset.minimum_share,
+                    asset.capacity_kwh * asset.maximum_share,
+                )
+            case _:
+                return None
+
+    def stops_needed_plant(self, plant: Plant) -> str | None:
+        """A plant may rest only while every tank it serves is surely hot."""
+        for tank in self.district.of(Tank).values():
+            if tank.plant == plant.name:
+                why = envelope.starves_hot_water(
+                    self.snapshot.value(tank.point("top_temperature_c")),
+                    self.snapshot.value(tank.point("return_temperature_c")),
+                )
+                if why is not None:
+                    return f"{tank.name} needs it: {why}"
+        return None
+
+    def shed_overloads(self, allowed: list[Command], refused: list[tuple[Command, Refused]]) -> Permission:
+        """Refuses every raise on a cable whose charge points would together take more than it carries."""
+        points = self.district.of(ChargePoint)
+        changes = {c.point: c.value for c in allowed if c.value is not None}
+        shed: dict[str, str] = {}
+        for name, feeder in self.district.of(Feeder).items():
+            mine = [p for p in points.values() if p.feeder == name]
+            currents: dict[str, float] = {}
+            for point in mine:
+                limit = point.point("current_limit_a")
+                # What is not known may be drawn in full.
+                known = changes.get(limit, self.snapshot.value(limit))
+                currents[limit] = point.maximum_current_a if known is None else known
+            why = envelope.overloads([p.kw(currents[p.point("current_limit_a")]) for p in mine], feeder.limit_kw)
+            if why is not None:
+                for point in mine:
+                    limit = point.point("current_limit_a")
+                    before = self.snapshot.value(limit)
+                    if limit in changes and (before is None or currents[limit] > before):
+                        shed[limit] = why
+        return Permission(
+            [c for c in allowed if c.point not in shed],
+            refused + [(c, Refused(shed[c.point])) for c in allowed if c.point in shed],
+        )

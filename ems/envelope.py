@@ -1,0 +1,125 @@
+"""What may leave the house, whatever the plan says. The last thing before the socket, called by the write gate alone.
+
+Pure, and it imports nothing of `ems`: it shares no line with the planner, so that one mistake cannot pass both. Every
+function answers with the reason for a refusal, or None. A measurement that is not there (None) never excuses a command
+that needs it: missing is not zero.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+# Hygiene of recirculated hot water: outlet and return, degC (order of 30 Nov 2005; permanent mode).
+OUTLET_FLOOR_C = 55.0
+RETURN_FLOOR_C = 50.0
+# Before charging may be inhibited the outlet must stand this far above its floor: one quarter-hour of a strong draw.
+OUTLET_MARGIN_K = 2.0
+HEATING_TO_COOLING_K = 2.0  # heating and cooling set points stand at least this far apart
+HOT_WATER_LIFT_K = 2.0  # a plant that charges a tank leaves at least this much warmer than the tank's set point
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a device can take at one point."""
+
+    minimum: float
+    maximum: float
+    ramp_per_slot: float | None = None  # largest change in a quarter-hour
+    zero_or_at_least: float | None = None  # a charger takes 0 or its minimum current
+    whole: bool = False  # states and modes
+
+
+def outside_limits(value: float, limits: Limits) -> str | None:
+    """Refuses what is no number, outside the range, or between zero and the smallest value the device can follow."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return f"{value!r} is no finite number"
+    if value < limits.minimum - TOLERANCE:
+        return f"{value:g} is below the minimum of {limits.minimum:g}"
+    if value > limits.maximum + TOLERANCE:
+        return f"{value:g} is above the maximum of {limits.maximum:g}"
+    if limits.whole and abs(value - round(value)) > TOLERANCE:
+        return f"{value:g} is not a whole state"
+    if limits.zero_or_at_least is not None and TOLERANCE < value < limits.zero_or_at_least - TOLERANCE:
+        return f"{value:g} lies between 0 and the smallest value of {limits.zero_or_at_least:g}"
+    return None
+
+
+def too_fast(value: float, previous: float | None, limits: Limits) -> str | None:
+    """Refuses a change larger than the device's ramp; without a known previous value there is nothing to ramp from."""
+    if limits.ramp_per_slot is None or previous is None:
+        return None
+    change = abs(value - previous)
+    if change > limits.ramp_per_slot + TOLERANCE:
+        return f"a change of {change:g} from {previous:g} is more than {limits.ramp_per_slot:g} in a quarter-hour"
+    return None
+
+
+def outside_band(offset_k: float, setpoint_c: float | None, floor_c: float, ceiling_c: float) -> str | None:
+    """Refuses an offset that takes a home out of its band; a resident's own choice outside it is never pushed further.
+
+    `setpoint_c` is the resident's own set point. Unknown, only an offset of 0 is safe.
+    """
+    if abs(offset_k) <= TOLERANCE:
+        return None
+    if setpoint_c is None:
+        return "the resident's set point is not known, so no offset is safe"
+    target = setpoint_c + offset_k
+    if offset_k < 0 and target < floor_c - TOLERANCE:
+        return f"{setpoint_c:g} {offset_k:+g} is {target:g} degC, below the floor of {floor_c:g}"
+    if offset_k > 0 and target > ceiling_c + TOLERANCE:
+        return f"{setpoint_c:g} {offset_k:+g} is {target:g} degC, above the ceiling of {ceiling_c:g}"
+    return None
+
+
+def heats_against_cooling(heating_c: float | None, cooling_c: float | None) -> str | None:
+    """Refuses a heating set point closer than 2 K below the cooling one."""
+    if heating_c is None or cooling_c is None:
+        return None
+    if cooling_c - heating_c < HEATING_TO_COOLING_K - TOLERANCE:
+        return (
+            f"heating to {heating_c:g} and cooling to {cooling_c:g} degC are less than {HEATING_TO_COOLING_K:g} K apart"
+        )
+    return None
+
+
+def starves_hot_water(outlet_c: float | None, return_c: float | None) -> str | None:
+    """Refuses to inhibit the charging of a tank that is not surely hot."""
+    if outlet_c is None:
+        return "the tank's outlet temperature is not known"
+    if outlet_c < OUTLET_FLOOR_C + OUTLET_MARGIN_K - TOLERANCE:
+        return f"the outlet is at {outlet_c:g} degC and must stay {OUTLET_MARGIN_K:g} K above {OUTLET_FLOOR_C:g}"
+    if return_c is None:
+        return "the recirculation's return temperature is not known"
+    if return_c < RETURN_FLOOR_C - TOLERANCE:
+        return f"the recirculation returns at {return_c:g} degC and must stay at {RETURN_FLOOR_C:g}"
+    return None
+
+
+def leaves_too_cool(leaving_c: float, tank_setpoints_c: list[float]) -> str | None:
+    """Refuses a hot-water leaving temperature that cannot reach the tanks it charges."""
+    if tank_setpoints_c and leaving_c < max(tank_setpoints_c) + HOT_WATER_LIFT_K - TOLERANCE:
+        return f"leaving at {leaving_c:g} degC cannot charge a tank to {max(tank_setpoints_c):g}"
+    return None
+
+
+def overfills(power_kw: float, stored_kwh: float | None, minimum_kwh: float, maximum_kwh: float) -> str | None:
+    """Refuses to charge a full battery or to discharge an empty one. Unknown content: only rest is safe."""
+    if abs(power_kw) <= TOLERANCE:
+        return None
+    if stored_kwh is None:
+        return "the battery's content is not known"
+    if power_kw > 0 and stored_kwh >= maximum_kwh - TOLERANCE:
+        return f"the battery holds {stored_kwh:g} of at most {maximum_kwh:g} kWh"
+    if power_kw < 0 and stored_kwh <= minimum_kwh + TOLERANCE:
+        return f"the battery holds {stored_kwh:g} of at least {minimum_kwh:g} kWh"
+    return None
+
+
+def overloads(powers_kw: list[float], limit_kw: float) -> str | None:
+    """Refuses a set of charging powers whose sum is more than their cable carries."""
+    total = math.fsum(powers_kw)
+    if total > limit_kw + TOLERANCE:
+        return f"together {total:.1f} kW, and the cable carries {limit_kw:g}"
+    return None
