@@ -1,0 +1,118 @@
+"""Runs the tests group by group, each in a process of its own, and says how long each took.
+
+    python tests/run.py            all groups
+    python tests/run.py house web  these
+
+A group is a set of folders below `tests/`; a folder that no group names is a group of its own, so nothing is left out.
+A failing group does not stop the next one; the exit code is 1 when any failed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+PROJECT = TESTS.parent
+KINDS = ("passed", "failed", "skipped")
+
+# In this order; `.` are the files directly in tests/.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "house": ("house",),
+    "units": (".", "assets", "market", "district", "dispatch", "estimate", "feeds", "settle"),
+    "forecast": ("forecast",),
+    "planner": ("optimise",),
+    "store": ("store",),
+    "plant": ("simulate",),
+    "field": ("bms",),
+    "loop": ("loop",),
+    "web": ("web",),
+    "scenarios": ("demo", "scenarios"),
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """A named group and its paths."""
+
+    name: str
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a group: counts by kind, wall-clock minutes, and pytest's exit code."""
+
+    name: str
+    counts: dict[str, int]
+    minutes: float
+    code: int
+
+    @property
+    def failed(self) -> bool:
+        return self.code not in (0, 5)  # 5: nothing collected
+
+
+def groups() -> list[Group]:
+    """All groups that have a test on disk."""
+    folders = sorted(p.name for p in TESTS.iterdir() if p.is_dir() and any(p.rglob("test_*.py")))
+    named = {folder for paths in GROUPS.values() for folder in paths}
+    wanted = {**GROUPS, **{f: (f,) for f in folders if f not in named}}
+    found = []
+    for name, parts in wanted.items():
+        loose = sorted(TESTS.glob("test_*.py")) if "." in parts else []
+        paths = (*loose, *(TESTS / part for part in parts if part in folders))
+        if paths:
+            found.append(Group(name, paths))
+    return found
+
+
+def run(group: Group) -> Result:
+    """Run one group; its output goes to the terminal as it comes."""
+    print(f"\n== {group.name} " + "=" * (76 - len(group.name)), flush=True)
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-rs", f"--junitxml={report}", *map(str, group.paths)]
+        code = subprocess.run(command, cwd=PROJECT, check=False).returncode
+        counts = _counts(report)
+    return Result(group.name, counts, (time.monotonic() - start) / 60, code)
+
+
+def _counts(report: Path) -> dict[str, int]:
+    if not report.exists():  # pytest itself did not get that far
+        return {"passed": 0, "failed": 1, "skipped": 0}
+    suite = next(ET.parse(report).getroot().iter("testsuite"))
+    total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
+    failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+    return {"passed": max(total - failed - skipped, 0), "failed": failed, "skipped": skipped}
+
+
+def main(names: list[str]) -> int:
+    known = groups()
+    unknown = set(names) - {g.name for g in known}
+    if unknown:
+        print(f"no group called {', '.join(sorted(unknown))}; there are {', '.join(g.name for g in known)}")
+        return 2
+    results = [run(g) for g in known if not names or g.name in names]
+    print("\ngroup        minutes   passed  failed  skipped")
+    for r in results:
+        mark = "   <- failed" if r.failed else ""
+        print(f"{r.name:<12} {r.minutes:7.2f} " + "".join(f"{r.counts[k]:8d}" for k in KINDS) + mark)
+    print(f"{'all':<12} {sum(r.minutes for r in results):7.2f}")
+    sums = {kind: sum(r.counts[kind] for r in results) for kind in KINDS}
+    broken = [r for r in results if r.failed]
+    sums["failed"] = max(sums["failed"], len(broken))
+    print(", ".join(f"{sums[k]} {k}" for k in KINDS))
+    return 1 if broken or not sums["passed"] else 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
+    sys.exit(main(sys.argv[1:]))
