@@ -1,0 +1,281 @@
+"""The connection to a database: how SQLite is opened, who writes when, and what happens when somebody holds the lock.
+
+SQLite: write-ahead log, synchronous=FULL (NORMAL loses acknowledged commits at a power cut, and two rows a second
+cost nothing), one writing connection per process, which alone checkpoints, and a few that only read. PostgreSQL: the
+same calls, with a lock time-out.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+T = TypeVar("T")
+Rows = Sequence[tuple[Any, ...]]
+
+_READERS = 4
+_WAL_LIMIT_BYTES = 64 * 1024 * 1024
+_OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
+
+
+@dataclass(frozen=True)
+class Concern:
+    """Something a person should know: a name to count it by, and a sentence."""
+
+    name: str
+    text: str
+
+
+Report = Callable[[Concern], None]
+
+
+class StoreError(Exception):
+    """The database is not what it should be; the text says what to do."""
+
+
+class StoreBusy(StoreError):  # noqa: N818 -- a state of the world, not a mistake
+    """Somebody held the database (or it did not answer) for longer than we wait. Nothing was changed."""
+
+    def __init__(self, what: str, waited_s: float, why: str) -> None:
+        super().__init__(f"{what}: the database is held by somebody else, waited {waited_s:g} s ({why})")
+        self.what = what
+        self.waited_s = waited_s
+
+
+def sqlite_concern(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> Concern | None:
+    """The WAL-reset bug: with WAL and two connections, a checkpoint at the wrong moment may corrupt the file.
+
+    In SQLite 3.7.0 to 3.51.2; fixed in 3.51.3, and in 3.44.6 and 3.50.7 of the older lines.
+    """
+    fixed = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+    if fixed or version < (3, 7, 0):
+        return None
+    shown = ".".join(map(str, version))
+    return Concern(
+        "sqlite-wal-reset",
+        f"SQLite {shown} has the WAL-reset bug, which may corrupt a database that two processes use; install 3.51.3, "
+        "3.50.7 or 3.44.6, or use PostgreSQL. Until then only one connection checkpoints.",
+    )
+
+
+class Turn:
+    """A lock that is handed out in the order of asking, so that a long load cannot starve the loop."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+
+    def __enter__(self) -> None:
+        mine = threading.Event()
+        with self._guard:
+            self._waiting.append(mine)
+            if self._waiting[0] is mine:
+                mine.set()
+        mine.wait()
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            self._waiting.popleft()
+            if self._waiting:
+                self._waiting[0].set()
+
+
+class Database:
+    """One database, opened for writing or only for reading.
+
+    A write that finds the database locked is tried `attempts` times, each waiting `busy_timeout_s`; every failed
+    attempt is reported, and after the last StoreBusy is raised.
+    """
+
+    def __init__(self, url: str, *, read_only: bool, busy_timeout_s: float, attempts: int, report: Report) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if not self.is_sqlite and self.url.get_backend_name() != "postgresql":
+            raise StoreError(f"{url}: use sqlite:///FILE or postgresql+psycopg://HOST/NAME")
+        self.read_only = read_only
+        self.busy_timeout_s = busy_timeout_s
+        self.attempts = attempts
+        self.report = report
+        self._turn = Turn()
+        if self.is_sqlite:
+            if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+                raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 or newer knows STRICT tables")
+            self._readers = self._sqlite_engine(writes=False)
+            self._writer = None if read_only else self._sqlite_engine(writes=True)
+        else:
+            self._readers = self._postgres_engine(writes=False)
+            self._writer = None if read_only else self._postgres_engine(writes=True)
+
+    @property
+    def file(self) -> Path:
+        """The file of a SQLite database."""
+        if not self.url.database or self.url.database == ":memory:":
+            raise StoreError(
+                f"{self.url}: name a file, as in sqlite:///site.db; a database in memory has one connection"
+            )
+        return Path(self.url.database)
+
+    def _sqlite_engine(self, *, writes: bool) -> Engine:
+        uri = f"file:{self.file.absolute()}?mode={'rwc' if writes else 'ro'}"
+
+        def connect() -> sqlite3.Connection:
+            # isolation_level None: we say BEGIN ourselves, so that DDL is in the transaction too.
+            connection = sqlite3.connect(
+                uri, uri=True, timeout=self.busy_timeout_s, isolation_level=None, check_same_thread=False
+            )
+            pragmas = ["foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON"]
+            if writes:
+                pragmas += ["journal_mode=WAL", "synchronous=FULL", f"journal_size_limit={_WAL_LIMIT_BYTES}"]
+            else:
+                pragmas += ["query_only=ON", "wal_autocheckpoint=0"]
+            try:
+                for pragma in pragmas:
+                    connection.execute(f"PRAGMA {pragma}")
+            except sqlite3.Error:
+                connection.close()
+                raise
+            return connection
+
+        engine = create_engine(
+            "sqlite://",
+            creator=connect,
+            poolclass=QueuePool,
+            pool_size=1 if writes else _READERS,
+            max_overflow=0 if writes else 2 * _READERS,
+        )
+        begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        return engine
+
+    def _postgres_engine(self, *, writes: bool) -> Engine:
+        settings = f"-c lock_timeout={int(self.busy_timeout_s * 1000)}"
+        if not writes:
+            settings += " -c default_transaction_read_only=on"
+        return create_engine(
+            self.url,
+            pool_size=1 if writes else _READERS,
+            max_overflow=0 if writes else 2 * _READERS,
+            pool_pre_ping=True,
+            connect_args={"options": settings, "connect_timeout": max(2, int(self.busy_timeout_s))},
+        )
+
+    def write(self, what: str, work: Callable[[Connection], T], *, attempts: int | None = None) -> T:
+        """Run `work` in one transaction, in turn. Raises StoreBusy when the database stays locked."""
+        if self._writer is None:
+            raise StoreError(f"{what}: the store was opened read-only")
+        tries = self.attempts if attempts is None else attempts
+        with self._turn:
+            for attempt in range(1, tries + 1):
+                try:
+                    with self._writer.begin() as connection:
+                        return work(connection)
+                except (DBAPIError, sqlite3.Error) as error:
+                    cause = error.orig if isinstance(error, DBAPIError) else error
+                    if cause is None or not _is_busy(cause):
+                        raise
+                    busy = StoreBusy(what, attempt * self.busy_timeout_s, str(cause).strip())
+                    self.report(Concern("store-busy", str(busy)))
+                    if attempt == tries:
+                        raise busy from error
+        raise AssertionError("attempts is at least 1")
+
+    def read(self, what: str, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one reading transaction: all it sees is of one instant."""
+        try:
+            with self._readers.begin() as connection:
+                return work(connection)
+        except (DBAPIError, sqlite3.Error) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if cause is not None and _is_busy(cause):
+                raise StoreBusy(what, self.busy_timeout_s, str(cause).strip()) from error
+            raise
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest form in one transaction: killed half-way, the old form is left."""
+        if self.is_sqlite:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+        script = ScriptDirectory.from_config(config)
+        head = script.get_current_head()
+
+        def upgrade(connection: Connection) -> None:
+            current = MigrationContext.configure(connection).get_current_revision()
+            known = {revision.revision for revision in script.walk_revisions()}
+            if current is not None and current not in known:
+                raise StoreError(
+                    f"{self.url}: its tables are of version {current}, which this program does not know; "
+                    "it was written by a newer one. Use that one, or restore a back-up."
+                )
+            if current != head:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+
+        self.write("migrate", upgrade)
+
+    def close(self) -> None:
+        """Close every connection; the last one writes the log back into the file."""
+        self._readers.dispose()
+        if self._writer is not None:
+            self._writer.dispose()
+
+
+def execute_many(connection: Connection, sql: str, rows: Rows) -> int:
+    """One statement for many tuples, by the driver itself: ten times as fast as mapped objects.
+
+    `sql` marks its values with `?` on both engines. Returns how many rows were written.
+    """
+    if not rows:
+        return 0
+    driver = connection.connection.cursor()
+    try:
+        driver.executemany(_marked(connection, sql), rows)
+        return int(driver.rowcount)
+    finally:
+        driver.close()
+
+
+def fetch_all(connection: Connection, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """All rows of a query as tuples, by the driver itself. `sql` marks its values with `?`."""
+    driver = connection.connection.cursor()
+    try:
+        driver.execute(_marked(connection, sql), values)
+        return [tuple(row) for row in driver.fetchall()]
+    finally:
+        driver.close()
+
+
+def execute(connection: Connection, sql: str, values: tuple[Any, ...] = ()) -> int:
+    """One statement. `sql` marks its values with `?`. Returns how many rows were written."""
+    return execute_many(connection, sql, [values])
+
+
+def _marked(connection: Connection, sql: str) -> str:
+    return sql if connection.dialect.name == "sqlite" else sql.replace("?", "%s")
+
+
+def _is_busy(cause: BaseException) -> bool:
+    """Whether waiting may help: SQLite's lock, or a PostgreSQL server that is locked, restarting or away."""
+    if isinstance(cause, sqlite3.OperationalError):
+        # The primary code is the low byte: SQLITE_BUSY 5, SQLITE_LOCKED 6.
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    state = getattr(cause, "sqlstate", None)
+    if type(cause).__module__.startswith("psycopg"):
+        # No state: the connection itself failed. 55P03 lock not available, 40xxx deadlock, 57P0x going down, 08 lost.
+        return type(cause).__name__ in ("OperationalError", "ConnectionTimeout") or (
+            state is not None and (state == "55P03" or state[:2] in ("08", "40") or state[:4] == "57P0")
+        )
+    return False

@@ -1,0 +1,344 @@
+"""The site's memory: readings, latest values, set points, decisions, and the journal of the loop.
+
+All instants are arguments; the store asks no clock. A value that is missing stays missing.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import zlib
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ems.points import Sample
+from ems.series import Floats, History
+from ems.slots import SLOT_SECONDS, Slots, as_utc
+from ems.snapshot import Override
+from ems.store import readings
+from ems.store.database import (
+    Concern,
+    Database,
+    Report,
+    StoreBusy,
+    execute,
+    execute_many,
+    fetch_all,
+    sqlite_concern,
+)
+from ems.store.journal import Journal
+from ems.store.leadership import Leadership
+from ems.store.points import PointNumbers
+
+_BATCH = 50_000  # rows per transaction: about half a second, so that others get their turn
+_BACKLOG = 2_000_000  # readings kept in memory while the database is held: about three days of the whole district
+_SLOTS_PER_DAY = 86_400 // SLOT_SECONDS
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _silent(_: Concern) -> None:
+    """Nobody listens."""
+
+
+class Store:
+    """One site's database. Open it with `Store.open` (one writer) or `Store.read_only` (the web)."""
+
+    def __init__(self, database: Database, *, retain_days: int) -> None:
+        self._database = database
+        self._points = PointNumbers(database)
+        self._retain_slots = retain_days * _SLOTS_PER_DAY
+        self._backlog: deque[readings.Row] = deque()
+        self._saving = threading.Lock()
+        self.journal = Journal(database, self._points)
+        self.leadership = Leadership(database)
+        self.concerns: tuple[Concern, ...] = ()
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        report: Report = _silent,
+        busy_timeout_s: float = 2.0,
+        attempts: int = 8,
+        retain_days: int = 40,
+    ) -> Store:
+        """Open for writing and bring the tables to the newest form.
+
+        `url` is sqlite:///FILE or postgresql+psycopg://HOST/NAME. `report` hears of every Concern: a database held by
+        somebody else, a refused reading, a conflict; what is known at once also stands in `concerns`. A write waits
+        `attempts` times `busy_timeout_s`, then raises StoreBusy. Decisions are kept `retain_days`.
+        """
+        store = cls(
+            Database(url, read_only=False, busy_timeout_s=busy_timeout_s, attempts=attempts, report=report),
+            retain_days=retain_days,
+        )
+        try:
+            store._database.migrate()
+        except BaseException:
+            store.close()
+            raise
+        concern = sqlite_concern() if store._database.is_sqlite else None
+        if concern is not None:
+            store.concerns = (concern,)
+            report(concern)
+        return store
+
+    @classmethod
+    def read_only(cls, url: str, *, busy_timeout_s: float = 2.0) -> Store:
+        """Open for reading: every write is refused by the database itself. The tables must exist when it is used."""
+        return cls(
+            Database(url, read_only=True, busy_timeout_s=busy_timeout_s, attempts=1, report=_silent), retain_days=0
+        )
+
+    def close(self) -> None:
+        """Let go of the lock and of every connection."""
+        self.leadership.close()
+        self._database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Readings
+
+    @property
+    def backlog(self) -> int:
+        """Readings accepted but not yet in the database, because somebody held it."""
+        return len(self._backlog)
+
+    def save_readings(self, rows: Iterable[readings.Row]) -> int:
+        """Keep readings (point, start of the quarter-hour in epoch s, value, quality). Returns how many are new.
+
+        Delivering the same rows again changes nothing. When the database is held, StoreBusy is raised after one
+        attempt and the rows stay in `backlog`, to be saved first by the next call.
+        """
+        arriving = readings.checked(rows, self._database.report)
+        new = 0
+        with self._saving:
+            while batch := list(islice(arriving, _BATCH)):
+                self._backlog.extend(batch)
+                try:
+                    new += self._drain()
+                except StoreBusy:
+                    self._backlog.extend(arriving)
+                    self._forget_oldest()
+                    raise
+            return new + self._drain()
+
+    def _drain(self) -> int:
+        """Write the backlog, oldest first; what is committed leaves it."""
+        new = 0
+        while self._backlog:
+            batch = list(islice(self._backlog, _BATCH))
+            numbers = self._points.numbers({row[0] for row in batch}, attempts=1)
+            kept = [(numbers[point], at, value, readings.CODES[quality]) for point, at, value, quality in batch]
+            new += self._database.write("save readings", partial(self._keep, kept), attempts=1)
+            for _ in batch:
+                self._backlog.popleft()
+        return new
+
+    def _keep(self, rows: list[readings.Kept], connection: Connection) -> int:
+        return readings.keep(connection, rows, self._database.report)
+
+    def _forget_oldest(self) -> None:
+        lost = len(self._backlog) - _BACKLOG
+        if lost > 0:
+            for _ in range(lost):
+                self._backlog.popleft()
+            self._database.report(Concern("readings-lost", f"{lost} readings: the backlog holds {_BACKLOG}"))
+
+    def save_series(self, series: Iterable[tuple[str, Slots, Floats]]) -> int:
+        """Keep whole series, for weeks of history: (point, quarter-hours, values). Returns how many are new.
+
+        NaN is missing. Point by point as they come, committed in batches, so that what came first can be used first.
+        """
+        new = 0
+        batch: list[tuple[str, Slots, Floats]] = []
+        for one in series:
+            batch.append(one)
+            if sum(slots.count for _, slots, _ in batch) >= _BATCH:
+                new += self._save_batch(batch)
+                batch = []
+        return new + self._save_batch(batch)
+
+    def _save_batch(self, batch: Sequence[tuple[str, Slots, Floats]]) -> int:
+        if not batch:
+            return 0
+        numbers = self._points.numbers({point for point, _, _ in batch})
+        numbered = [(numbers[point], slots, values) for point, slots, values in batch]
+        return self._database.write("save history", lambda c: readings.keep_series(c, numbered, self._database.report))
+
+    def history(self, points: Sequence[str], slots: Slots) -> History:
+        """What is stored of `points` over quarter-hours; NaN is missing, also for a point never heard of.
+
+        A counter gives its value at the start of each slot, anything else its mean over the slot.
+        """
+        starts = readings.epoch_starts(slots)
+        numbers = self._points.known(points)
+
+        def read(connection: Connection) -> dict[str, Floats]:
+            return {point: readings.read_series(connection, numbers.get(point, -1), starts) for point in points}
+
+        return History(slots, self._database.read("history", read))
+
+    # Latest values and set points
+
+    def save_latest(self, samples: Mapping[str, Sample]) -> None:
+        """The last sweep: one row per point, written over."""
+        numbers = self._points.numbers(samples)
+        rows = [
+            (numbers[point], sample.value, readings.CODES[sample.quality], to_us(sample.at))
+            for point, sample in samples.items()
+        ]
+        sql = """
+            INSERT INTO latest (point_id, value, quality, at_us) VALUES (?, ?, ?, ?)
+            ON CONFLICT (point_id) DO UPDATE
+            SET value = excluded.value, quality = excluded.quality, at_us = excluded.at_us
+            """
+        self._database.write("save latest values", lambda c: execute_many(c, sql, rows))
+
+    def latest(self) -> dict[str, Sample]:
+        """The last sample of every point ever swept, by name."""
+        sql = (
+            "SELECT p.name, l.value, l.quality, l.at_us FROM latest l JOIN point p ON p.id = l.point_id ORDER BY p.name"
+        )
+        rows = self._database.read("latest values", lambda c: fetch_all(c, sql))
+        return {name: Sample(value, readings.QUALITIES[code], from_us(at)) for name, value, code, at in rows}
+
+    def save_setpoints(self, values: Mapping[str, float | None], now: datetime) -> int:
+        """Note what each point is commanded to (None: by nobody). Stored on change. Returns how many changed."""
+        numbers = self._points.numbers(values)
+        at = int(as_utc(now).timestamp())
+
+        def write(connection: Connection) -> int:
+            changed = 0
+            for point, value in values.items():
+                last = fetch_all(
+                    connection,
+                    "SELECT value FROM setpoint_change WHERE point_id = ? ORDER BY at DESC LIMIT 1",
+                    (numbers[point],),
+                )
+                if (last and last[0][0] == value) or (not last and value is None):
+                    continue
+                changed += execute(
+                    connection,
+                    "INSERT INTO setpoint_change (point_id, at, value) VALUES (?, ?, ?)"
+                    " ON CONFLICT (point_id, at) DO UPDATE SET value = excluded.value",
+                    (numbers[point], at, value),
+                )
+            return changed
+
+        return self._database.write("save set points", write)
+
+    def setpoints(self, point: str, start: datetime, end: datetime) -> list[tuple[datetime, float | None]]:
+        """The changes of one set point in [start, end), preceded by what stood at `start`."""
+        number = self._points.known([point]).get(point, -1)
+        since, until = int(as_utc(start).timestamp()), int(as_utc(end).timestamp())
+        sql = """
+            SELECT at, value FROM setpoint_change WHERE point_id = ? AND at < ? AND at >= coalesce(
+              (SELECT max(at) FROM setpoint_change WHERE point_id = ? AND at <= ?), ?) ORDER BY at
+            """
+        rows = self._database.read("set points", lambda c: fetch_all(c, sql, (number, until, number, since, since)))
+        return [(datetime.fromtimestamp(at, tz=UTC), value) for at, value in rows]
+
+    # Overrides
+
+    def save_override(self, override: Override) -> None:
+        """A person takes a point over; a second override of the same point replaces the first."""
+        number = self._points.numbers([override.point])[override.point]
+        sql = """
+            INSERT INTO override (point_id, value, "by", reason, until_us) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (point_id) DO UPDATE SET value = excluded.value, "by" = excluded."by",
+              reason = excluded.reason, until_us = excluded.until_us
+            """
+        row = (number, override.value, override.by, override.reason, to_us(override.until))
+        self._database.write("save override", lambda c: execute(c, sql, row))
+
+    def end_override(self, point: str) -> bool:
+        """Give a point back before its time. False: nobody held it."""
+        number = self._points.known([point]).get(point, -1)
+        sql = "DELETE FROM override WHERE point_id = ?"
+        return bool(self._database.write("end override", lambda c: execute(c, sql, (number,))))
+
+    def overrides(self, now: datetime) -> dict[str, Override]:
+        """Who holds which point at `now`."""
+        sql = """
+            SELECT p.name, o.value, o."by", o.reason, o.until_us
+            FROM override o JOIN point p ON p.id = o.point_id WHERE o.until_us > ? ORDER BY p.name
+            """
+        rows = self._database.read("overrides", lambda c: fetch_all(c, sql, (to_us(now),)))
+        return {
+            point: Override(point=point, value=value, by=by, reason=reason, until=from_us(until))
+            for point, value, by, reason, until in rows
+        }
+
+    # Decisions
+
+    def save_decision(self, slot: int, record: Mapping[str, Any]) -> None:
+        """Keep what was known, planned, sent and found in a slot, as JSON; forget what is older than is retained."""
+        text = json.dumps(record, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        packed = zlib.compress(text.encode())
+
+        def write(connection: Connection) -> None:
+            execute(
+                connection,
+                "INSERT INTO decision (slot, record) VALUES (?, ?)"
+                " ON CONFLICT (slot) DO UPDATE SET record = excluded.record",
+                (slot, packed),
+            )
+            execute(connection, "DELETE FROM decision WHERE slot < ?", (slot - self._retain_slots,))
+
+        self._database.write("save decision", write)
+
+    def decision(self, slot: int) -> dict[str, Any] | None:
+        """The record of one slot, or None."""
+        return self._one_decision("SELECT record FROM decision WHERE slot = ?", (slot,))
+
+    def last_decision(self) -> dict[str, Any] | None:
+        """The newest record, or None before the first."""
+        return self._one_decision("SELECT record FROM decision ORDER BY slot DESC LIMIT 1", ())
+
+    def _one_decision(self, sql: str, values: tuple[int, ...]) -> dict[str, Any] | None:
+        rows = self._database.read("decision", lambda c: fetch_all(c, sql, values))
+        if not rows:
+            return None
+        record = json.loads(zlib.decompress(bytes(rows[0][0])))
+        assert isinstance(record, dict)
+        return record
+
+    # Figures
+
+    def count_readings(self) -> int:
+        """How many quarter-hours are stored with a usable value, by the daily sums."""
+        sql = "SELECT coalesce(sum(n), 0) FROM daily"
+        return int(self._database.read("count readings", lambda c: fetch_all(c, sql))[0][0])
+
+    def daily(
+        self, point: str, first: int, last: int
+    ) -> list[tuple[int, int, int, float | None, float | None, float | None]]:
+        """(day, n, n_expected, total, lowest, highest) of the civil days first..last, given as 20260329."""
+        number = self._points.known([point]).get(point, -1)
+        sql = """
+            SELECT day, n, n_expected, total, lowest, highest FROM daily
+            WHERE point_id = ? AND day >= ? AND day <= ? ORDER BY day
+            """
+        rows = self._database.read("daily sums", lambda c: fetch_all(c, sql, (number, first, last)))
+        return [(d, n, expected, total, low, high) for d, n, expected, total, low, high in rows]
+
+
+def to_us(instant: datetime) -> int:
+    """An instant as UTC epoch microseconds."""
+    return (as_utc(instant) - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_us(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
