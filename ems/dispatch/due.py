@@ -79,11 +79,17 @@ def shaped(value: float, wire: Wire, found: float | None) -> float:
     """A set point as the device can follow it: at most one ramp from where it stands, on the device's own step."""
     limits = wire.measure.write
     assert limits is not None, f"{wire.point} cannot be written"
+    low, high = limits.minimum, limits.maximum
     if limits.ramp_per_slot is not None and found is not None:
-        value = min(max(value, found - limits.ramp_per_slot), found + limits.ramp_per_slot)
+        low, high = max(low, found - limits.ramp_per_slot), min(high, found + limits.ramp_per_slot)
+        if low > high:  # it stands outside its range: the way back is one ramp, whatever was wanted
+            low = high = min(max(limits.minimum, found - limits.ramp_per_slot), found + limits.ramp_per_slot)
     step = step_of(wire)
-    value = round(value / step) * step
-    # Rounding may leave the range by half a step.
+    value = round(min(max(value, low), high) / step) * step
+    if value > high + 1e-9:  # rounding left the ramp or the range by less than a step
+        value -= step
+    elif value < low - 1e-9:
+        value += step
     return round(min(max(value, limits.minimum), limits.maximum), 6)
 
 

@@ -1,0 +1,5 @@
+"""States that no meter shows, estimated from those that do."""
+
+from ems.estimate.sessions import sessions
+
+__all__ = ["sessions"]

@@ -1,0 +1,121 @@
+"""The envelope: each rule once by hand, and what must hold for any number."""
+
+from __future__ import annotations
+
+import ast
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ems import envelope
+from ems.envelope import Limits
+
+CHARGER = Limits(minimum=0, maximum=32, zero_or_at_least=6)
+
+
+def test_imports_nothing_of_ems() -> None:
+    tree = ast.parse(Path(envelope.__file__).read_text(encoding="utf-8"))
+    imported = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    imported += [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
+    assert not [name for name in imported if name and name.startswith("ems")]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "5", None, True])
+def test_what_is_no_number_never_leaves(value: object) -> None:
+    assert "no finite number" in (envelope.outside_limits(value, CHARGER) or "")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [(-1, "below the minimum of 0"), (33, "above the maximum of 32"), (3, "between 0 and the smallest value of 6")],
+)
+def test_a_charger_takes_nothing_or_its_minimum(value: float, why: str) -> None:
+    assert why in (envelope.outside_limits(value, CHARGER) or "")
+
+
+@pytest.mark.parametrize("value", [0, 6, 16.5, 32])
+def test_a_charger_takes_what_it_can_follow(value: float) -> None:
+    assert envelope.outside_limits(value, CHARGER) is None
+
+
+def test_a_state_is_whole() -> None:
+    assert "whole" in (envelope.outside_limits(0.5, Limits(minimum=0, maximum=1, whole=True)) or "")
+
+
+def test_a_ramp_counts_from_what_stands() -> None:
+    limits = Limits(minimum=-5, maximum=5, ramp_per_slot=3)
+    assert envelope.too_fast(3, 0, limits) is None
+    assert "more than 3" in (envelope.too_fast(3.5, 0, limits) or "")
+    assert envelope.too_fast(5, None, limits) is None  # nothing known to ramp from
+
+
+@pytest.mark.parametrize(
+    ("offset", "setpoint", "refused"),
+    [
+        (0, None, False),  # no offset is always safe
+        (-1, None, True),  # not known, so no offset is safe
+        (-1, 19, False),  # 18 is the floor
+        (-1, 18.5, True),  # 17.5 is below it
+        (1, 20, False),
+        (1, 20.5, True),
+        (-1, 23, False),  # a resident who asks for more than the ceiling may be lowered ...
+        (0.5, 23, True),  # ... and is not pushed further
+        (1, 16, False),  # an economical resident may be warmed a little ...
+        (-0.5, 16, True),  # ... and is not cooled further
+    ],
+)
+def test_homes_stay_in_their_band(offset: float, setpoint: float | None, refused: bool) -> None:
+    assert (envelope.outside_band(offset, setpoint, 18, 21) is not None) is refused
+
+
+@given(st.floats(-1, 1), st.floats(5, 30))
+def test_an_offset_that_passes_never_leaves_the_band_further(offset: float, setpoint: float) -> None:
+    if envelope.outside_band(offset, setpoint, 18, 21) is None:
+        target = setpoint + offset
+        assert target >= min(18, setpoint) - 1e-3
+        assert target <= max(21, setpoint) + 1e-3
+
+
+def test_heating_and_cooling_stand_two_kelvin_apart() -> None:
+    assert envelope.heats_against_cooling(24, 26) is None
+    assert "less than 2 K" in (envelope.heats_against_cooling(24.5, 26) or "")
+    assert envelope.heats_against_cooling(24, None) is None
+
+
+@pytest.mark.parametrize(
+    ("outlet", "back", "why"),
+    [
+        (None, 51, "outlet temperature is not known"),
+        (56.9, 51, "must stay 2 K above 55"),
+        (60, None, "return temperature is not known"),
+        (60, 49, "must stay at 50"),
+    ],
+)
+def test_a_tank_that_is_not_surely_hot_goes_on_charging(outlet: float | None, back: float | None, why: str) -> None:
+    assert why in (envelope.starves_hot_water(outlet, back) or "")
+
+
+def test_a_hot_tank_may_wait() -> None:
+    assert envelope.starves_hot_water(57, 50) is None
+
+
+def test_a_plant_leaves_warmer_than_the_tanks_it_charges() -> None:
+    assert envelope.leaves_too_cool(66, [60, 64]) is None
+    assert "cannot charge a tank to 65" in (envelope.leaves_too_cool(66, [60, 65]) or "")
+    assert envelope.leaves_too_cool(58, []) is None
+
+
+@pytest.mark.parametrize(
+    ("power", "stored", "refused"),
+    [(10, None, True), (0, None, False), (10, 95, True), (-10, 95, False), (-10, 10, True), (10, 10, False)],
+)
+def test_a_battery_is_neither_overfilled_nor_drained(power: float, stored: float | None, refused: bool) -> None:
+    assert (envelope.overfills(power, stored, 10, 95) is not None) is refused
+
+
+def test_a_cable_carries_what_it_carries() -> None:
+    assert envelope.overloads([50, 60], 110) is None
+    assert "together 111.0 kW" in (envelope.overloads([50, 61], 110) or "")
