@@ -1,0 +1,182 @@
+"""A scenario: a folder that says when a run begins, what is replayed in it, and what is expected to come out.
+
+`why.md` gives the reason in words, `scenario.yaml` the inputs, `expected.yaml` (optional) the figures with their
+tolerances, so that a changed expectation is seen in review.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from ems.points import split_point
+from ems.slots import floor
+
+
+class ScenarioError(ValueError):
+    """What is wrong with a scenario: file, key, value, and what would be right."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Replayed(_Part):
+    """A point that shows a measured series instead of what the plant would give.
+
+    `start` is the instant of the source that is shown when the scenario begins. Value = source x scale; a generator
+    has a negative scale, because positive power flows into the asset.
+    """
+
+    point: str
+    file: str  # in the data folder: .parquet, .csv or .csv.gz with UTC interval starts first
+    column: str
+    start: AwareDatetime
+    scale: float = Field(default=1.0, allow_inf_nan=False)
+
+    @field_validator("point")
+    @classmethod
+    def _is_point(cls, point: str) -> str:
+        split_point(point)
+        return point
+
+    @field_validator("scale")
+    @classmethod
+    def _keeps_something(cls, scale: float) -> float:
+        if scale == 0:
+            raise ValueError("scale is 0, every value would be 0; leave the entry out, or give value = source x scale")
+        return scale
+
+
+class Scenario(_Part):
+    """`scenario.yaml`. `name` and `why` come from the folder."""
+
+    name: str = ""
+    why: str = ""
+    start: AwareDatetime
+    seed: int = Field(default=1, ge=0)
+    days: float = Field(default=2, gt=0, le=400)
+    replay: tuple[Replayed, ...] = ()
+
+    @field_validator("start")
+    @classmethod
+    def _on_a_slot(cls, start: datetime) -> datetime:
+        if floor(start) != start:
+            raise ValueError(f"start is {start.isoformat()}; a scenario begins on a quarter-hour")
+        return start.astimezone(UTC)
+
+    @model_validator(mode="after")
+    def _one_source_each(self) -> Self:
+        seen: set[str] = set()
+        for entry in self.replay:
+            if entry.point in seen:
+                raise ValueError(f"{entry.point} is replayed twice; keep one entry")
+            seen.add(entry.point)
+        return self
+
+
+class Expectation(_Part):
+    """What one figure of a run should be: `value` within `tolerance`, and/or between two bounds."""
+
+    value: float | None = None
+    tolerance: float = Field(default=0.0, ge=0)
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.value is None and self.at_least is None and self.at_most is None:
+            raise ValueError("expects nothing; give value (and tolerance), at_least or at_most")
+        return self
+
+    def fault(self, found: float) -> str:
+        """Why `found` is not what was expected, or an empty string."""
+        if self.value is not None and not abs(found - self.value) <= self.tolerance:
+            return f"is {found:g}; expected {self.value:g} within {self.tolerance:g}"
+        if self.at_least is not None and not found >= self.at_least:
+            return f"is {found:g}; expected at least {self.at_least:g}"
+        if self.at_most is not None and not found <= self.at_most:
+            return f"is {found:g}; expected at most {self.at_most:g}"
+        return ""
+
+
+def read_scenario(folder: Path) -> Scenario:
+    """The scenario of a folder. Raises ScenarioError naming file, key and remedy."""
+    if not folder.is_dir():
+        others = sorted(p.name for p in folder.parent.iterdir() if p.is_dir()) if folder.parent.is_dir() else []
+        raise ScenarioError(
+            f"{folder} is no scenario folder; there are {', '.join(others) or 'none'} in {folder.parent}"
+        )
+    file = folder / "scenario.yaml"
+    try:
+        scenario = Scenario.model_validate(_mapping(file))
+    except ValidationError as error:
+        raise ScenarioError(_sentences(file, error)) from error
+    why = folder / "why.md"
+    if not why.is_file():
+        raise ScenarioError(f"{why} is missing; say in a sentence or two what this scenario is for")
+    return scenario.model_copy(update={"name": folder.name, "why": why.read_text(encoding="utf-8").strip()})
+
+
+def read_expected(folder: Path) -> dict[str, Expectation]:
+    """The expected figures of a scenario by name; empty when it expects none."""
+    file = folder / "expected.yaml"
+    if not file.is_file():
+        return {}
+    try:
+        return TypeAdapter(dict[str, Expectation]).validate_python(_mapping(file))
+    except ValidationError as error:
+        raise ScenarioError(_sentences(file, error)) from error
+
+
+def faults(expected: Mapping[str, Expectation], found: Mapping[str, Any]) -> list[str]:
+    """What a run's figures contradict, one sentence each."""
+    said = []
+    for name, expectation in expected.items():
+        figure = found.get(name)
+        if not isinstance(figure, int | float):
+            said.append(f"{name} is missing from the figures of the run")
+        elif fault := expectation.fault(float(figure)):
+            said.append(f"{name} {fault}")
+    return said
+
+
+def _mapping(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise ScenarioError(f"{file} is missing; a scenario needs it")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ScenarioError(f"{file}: is no YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ScenarioError(f"{file}: holds a {type(content).__name__}; write keys and values")
+    return content
+
+
+def _sentences(file: Path, error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"]) or "scenario"
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            message = "is not a key that is known here; remove it or correct its name"
+        elif fault["type"] == "missing":
+            message = "is missing; add it"
+        elif fault["type"] != "value_error":
+            message = f"is {fault['input']!r}; {message[0].lower()}{message[1:]}"
+        lines.append(f"{file}: {key}: {message}")
+    return "\n".join(lines)
