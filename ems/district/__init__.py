@@ -3,7 +3,7 @@
 from ems.district.device import Authority, BacnetObject, DeviceType, Register, Watchdog, Write
 from ems.district.model import Building, Comfort, District, Label, Place, Values, json_schemas
 from ems.district.read import DistrictError, Refusal, read_district
-from ems.district.wiring import Bus, Device, Wire
+from ems.district.wiring import Bus, Device, Wire, relocate
 
 __all__ = [
     "Authority",
@@ -25,4 +25,5 @@ __all__ = [
     "Write",
     "json_schemas",
     "read_district",
+    "relocate",
 ]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ems.district.device import Authority, BacnetObject, DeviceType, Register
+
+if TYPE_CHECKING:
+    from ems.district.model import District
 
 
 @dataclass(frozen=True)
@@ -64,3 +68,24 @@ class Wire:
         """BACnet object type and absolute instance."""
         assert isinstance(self.measure, BacnetObject)
         return self.measure.object, self.device.offset + self.measure.instance
+
+
+def relocate(district: District, net: int) -> District:
+    """The same district with its loopback hosts 127.x.y.z moved to 127.`net`.y.z, so that two can run side by side.
+
+    Hosts that are not on loopback stay where they are. Raises ValueError for a `net` outside 0-255.
+    """
+    if not 0 <= net <= 255:
+        raise ValueError(f"net is {net}; it is the second number of an address, 0 to 255")
+
+    def moved(host: str) -> str:
+        parts = host.split(".")
+        return ".".join(["127", str(net), *parts[2:]]) if parts[0] == "127" and len(parts) == 4 else host
+
+    buses = {name: replace(bus, host=moved(bus.host)) for name, bus in district.buses.items()}
+    devices = {id(device): replace(device, bus=buses[device.bus.name]) for device in district.devices}
+    wires = {
+        point: replace(wire, device=devices.get(id(wire.device)) or replace(wire.device, bus=buses[wire.bus.name]))
+        for point, wire in district.wires.items()
+    }
+    return replace(district, buses=buses, devices=tuple(devices.values()), wires=wires)

@@ -1,0 +1,73 @@
+"""Between a Modbus register and a value: words on the wire, raw number, value in the unit of the point's name.
+
+raw x scale = value. An integer takes the nearest raw step; what does not fit is refused, never clipped or wrapped.
+Bytes are big-endian within a word, as Modbus says; the order of words is the device type's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from struct import Struct, error
+
+from ems.district import Register
+
+_FORMATS = {
+    "int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q", "uint64": "Q",
+    "float32": "f", "float64": "d",
+}  # fmt: skip
+_VALUES = {kind: Struct(">" + letter) for kind, letter in _FORMATS.items()}
+_WORDS = {kind: Struct(f">{packer.size // 2}H") for kind, packer in _VALUES.items()}
+
+
+def decode(register: Register, words: Sequence[int]) -> float:
+    """The value of a register, in the unit of its point's name; NaN when the device says it has none.
+
+    Raises ValueError when there are not as many words as the type takes.
+    """
+    if len(words) != register.count:
+        raise ValueError(f"{register.type} takes {register.count} words and {len(words)} came")
+    ordered = words if register.words == "big" else words[::-1]
+    raw = _VALUES[register.type].unpack(_WORDS[register.type].pack(*ordered))[0]
+    if raw == register.nan:
+        return math.nan
+    return float(raw * register.scale) + 0.0  # -0.0 with a negative scale is just 0
+
+
+def encode(register: Register, value: float) -> tuple[int, ...]:
+    """The words for a value; NaN becomes the device's own sign for "not available".
+
+    Raises ValueError for infinity, for NaN where the type has no sign for it, for a value outside the type's range, and
+    for one that would be read as "not available".
+    """
+    packed = _VALUES[register.type]
+    raw: float | int
+    if math.isnan(value):
+        if register.type.startswith("float"):
+            raw = math.nan
+        elif register.nan is not None:
+            raw = register.nan
+        else:
+            raise ValueError(f"NaN has no place in {register.type} without a nan sentinel")
+    elif math.isinf(value):
+        raise ValueError("infinity is no value for a register")
+    else:
+        raw = value / register.scale
+        if not register.type.startswith("float"):
+            raw = round(raw)
+            if raw == register.nan:
+                raise ValueError(f"{value} would be read as not available; raw {raw} is the nan sentinel")
+    try:
+        words = _WORDS[register.type].unpack(packed.pack(raw))
+    except (error, OverflowError) as fault:
+        raise ValueError(f"{value} at scale {register.scale} does not fit {register.type}: {fault}") from None
+    return words if register.words == "big" else words[::-1]
+
+
+def step(register: Register, value: float) -> float:
+    """How far a value read back may lie from the one written: one raw step, or the float's own precision."""
+    if register.type == "float32":
+        return max(abs(value) * 2.0**-23, 1e-9)
+    if register.type == "float64":
+        return max(abs(value) * 2.0**-50, 1e-12)
+    return register.resolution / 2 * (1 + 1e-9)

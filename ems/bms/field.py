@@ -1,0 +1,205 @@
+"""All buses of a district: sweeps, writes and watchdogs, bus by bus in parallel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from ems.bms.bacnet import BacnetLine, Stack, own_address
+from ems.bms.health import BusHealth, Patience
+from ems.bms.line import Line
+from ems.bms.modbus import TIMEOUT_S, ModbusLine
+from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
+from ems.district import Wire
+from ems.points import Quality, Sample
+
+
+class FieldLink(Protocol):
+    """The way to the devices: over sockets (`Field`), or without any in a study."""
+
+    @property
+    def health(self) -> Mapping[str, BusHealth]:
+        """How each bus is doing, by name."""
+
+    async def start(self) -> None:
+        """Open what has to be open before the first sweep."""
+
+    async def stop(self) -> None:
+        """Let go of every connection. Commands stay where they are: relinquish first."""
+
+    async def sweep(self, now: datetime) -> dict[str, Sample]:
+        """A sample of every wired point, stamped with the site time `now`. Never raises."""
+
+    async def write(self, commands: Sequence[Command]) -> list[Outcome]:
+        """Write, read back, and say what came of each command, in their order. Never raises."""
+
+    async def refresh(self, now: datetime) -> dict[str, Outcome]:
+        """Count heartbeats and rewrite what falls back otherwise. What was written, by point."""
+
+
+@dataclass
+class _Standing:
+    """A command that stands in a device because of us, and when it was last written, in site time."""
+
+    command: Command
+    at: datetime | None
+
+
+class Field:
+    """Every bus behind the wires, over real sockets.
+
+    `bacnet_address` is our own BACnet device, such as `192.168.1.10/24:47808`; without it one is chosen, which only
+    works while all stations are on loopback.
+    """
+
+    def __init__(
+        self,
+        wires: Mapping[str, Wire],
+        *,
+        bacnet_address: str | None = None,
+        patience: Patience | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self.wires = dict(wires)
+        patience = patience or Patience()
+        by_bus: dict[str, list[Wire]] = defaultdict(list)
+        for wire in self.wires.values():
+            by_bus[wire.bus.name].append(wire)
+        stations = [group[0].bus for group in by_bus.values() if group[0].bus.protocol == "bacnet"]
+        self._stack = Stack(bacnet_address or own_address(stations)) if stations else None
+        self._lines: dict[str, Line] = {}
+        for name, group in by_bus.items():
+            bus = group[0].bus
+            if self._stack is not None and bus.protocol == "bacnet":
+                self._lines[name] = BacnetLine(bus, group, patience, self._stack)
+            else:
+                self._lines[name] = ModbusLine(bus, group, patience, timeout_s)
+        self._line_of = {wire.point: self._lines[wire.bus.name] for wire in self.wires.values()}
+        self._heartbeats = _heartbeats(self.wires)
+        self._beats = dict.fromkeys(self._heartbeats, 0.0)
+        self._standing: dict[str, _Standing] = {}
+        self._sweeping = asyncio.Lock()
+        self._site_now: datetime | None = None
+
+    async def start(self) -> None:
+        """Take our BACnet address. Modbus connections open with the first sweep."""
+        if self._stack is not None:
+            await self._stack.start()
+
+    async def stop(self) -> None:
+        """Close every connection. Commands stay in the devices until they relinquish or their watchdogs fire."""
+        await asyncio.gather(*(line.stop() for line in self._lines.values()))
+        if self._stack is not None:
+            await self._stack.stop()
+
+    @property
+    def health(self) -> Mapping[str, BusHealth]:
+        return {name: line.health for name, line in self._lines.items()}
+
+    @property
+    def standing(self) -> Mapping[str, Command]:
+        """The commands that stand in devices because of us, by point."""
+        return {point: item.command for point, item in self._standing.items()}
+
+    async def sweep(self, now: datetime) -> dict[str, Sample]:
+        """A sample of every wired point. A second sweep waits for the first; nothing is ever asked twice at a time."""
+        self._tell(now)
+        async with self._sweeping:
+            parts = await asyncio.gather(*(line.read(now) for line in self._lines.values()))
+        samples = {point: sample for part in parts for point, sample in part.items()}
+        nothing = Sample(None, Quality.UNREACHABLE, now)
+        return {point: samples.get(point, nothing) for point in self.wires}
+
+    async def write(self, commands: Sequence[Command]) -> list[Outcome]:
+        """Write and read back, buses in parallel; None relinquishes (Modbus: writes the release value)."""
+        outcomes = await self._deliver(commands)
+        for command, outcome in zip(commands, outcomes, strict=True):
+            self._remember(command, outcome)
+        return outcomes
+
+    async def refresh(self, now: datetime) -> dict[str, Outcome]:
+        """Keep watchdogs content: count heartbeats, rewrite commands of `rewrite` devices at a third of their time-out.
+
+        What has expired is given back. Call it at least each third of the shortest time-out, in site time.
+        """
+        self._tell(now)
+        beats, due, expired = [], [], []
+        for point in self._heartbeats:
+            limits = self.wires[point].measure.write
+            assert limits is not None
+            self._beats[point] = limits.minimum + (self._beats[point] + 1 - limits.minimum) % (
+                limits.maximum - limits.minimum + 1
+            )
+            beats.append(Command(f"heartbeat {point}", point, self._beats[point], now + timedelta(hours=1)))
+        for point, item in self._standing.items():
+            if item.command.expires_at <= now:
+                expired.append(replace(item.command, value=None, reason="expired"))
+            elif self._is_due(point, item, now):
+                due.append(item.command)
+        counted, rewritten = await asyncio.gather(
+            asyncio.gather(*(self._count(beat) for beat in beats)), self._deliver([*due, *expired])
+        )
+        for command, outcome in zip([*due, *expired], rewritten, strict=True):
+            self._remember(command, outcome)
+        results = {beat.point: outcome for beat, outcome in zip(beats, counted, strict=True)}
+        results.update((c.point, o) for c, o in zip([*due, *expired], rewritten, strict=True))
+        return results
+
+    # Inside
+
+    def _tell(self, now: datetime) -> None:
+        self._site_now = now
+        for line in self._lines.values():
+            line.tell(now)
+
+    async def _deliver(self, commands: Sequence[Command]) -> list[Outcome]:
+        outcomes: list[Outcome] = [Refused(f"{command.point} is not wired") for command in commands]
+        groups: dict[str, list[int]] = defaultdict(list)
+        for i, command in enumerate(commands):
+            if command.point in self.wires:
+                groups[self.wires[command.point].bus.name].append(i)
+        results = await asyncio.gather(
+            *(self._lines[bus].write([commands[i] for i in group]) for bus, group in groups.items())
+        )
+        for group, result in zip(groups.values(), results, strict=True):
+            for i, outcome in zip(group, result, strict=True):
+                outcomes[i] = outcome
+        return outcomes
+
+    async def _count(self, beat: Command) -> Outcome:
+        line = self._line_of[beat.point]
+        if isinstance(line, BacnetLine):
+            return await line.count(beat)
+        return (await line.write([beat]))[0]
+
+    def _remember(self, command: Command, outcome: Outcome) -> None:
+        match outcome:
+            case Written() | Overridden() if command.value is None:
+                self._standing.pop(command.point, None)
+            case Written() | Overridden():
+                self._standing[command.point] = _Standing(command, self._site_now)
+            case Refused() | Unreachable():
+                pass  # what stood before may still stand
+
+    def _is_due(self, point: str, item: _Standing, now: datetime) -> bool:
+        wire = self.wires[point]
+        watchdog, limits = wire.device.type.watchdog, wire.measure.write
+        if watchdog is None or watchdog.kind != "rewrite" or limits is None or limits.wears_flash:
+            return False
+        return item.at is None or now - item.at >= timedelta(seconds=watchdog.timeout_s / 3)
+
+
+def _heartbeats(wires: Mapping[str, Wire]) -> tuple[str, ...]:
+    """The points that we count up so that a device knows we are alive."""
+    return tuple(
+        wire.point
+        for wire in wires.values()
+        if (watchdog := wire.device.type.watchdog) is not None
+        and watchdog.kind == "counter"
+        and wire.quantity == watchdog.quantity
+        and wire.commanded
+    )
