@@ -264,7 +264,7 @@ def execute(connection: Connection, sql: str, values: tuple[Any, ...] = ()) -> i
 
 
 def _marked(connection: Connection, sql: str) -> str:
-    return sql if connection.dialect.name == "sqlite" else sql.replace("?", "%s")
+    return sql if connection.dialect.name == "sqlite" else sql.replace("%", "%%").replace("?", "%s")
 
 
 def _is_busy(cause: BaseException) -> bool:

@@ -43,6 +43,7 @@ _LATEST = 4_102_444_800  # 2100-01-01
 
 Row = tuple[str, int, float | None, Quality]
 Kept = tuple[int, int, float | None, int]  # point id, at, value, quality code
+Touched = tuple[int, int, int]  # point id, from, until: what may have changed, in whole UTC hours
 
 _INSERT = """
 INSERT INTO reading (point_id, at, value, quality) VALUES (?, ?, ?, ?)
@@ -106,8 +107,8 @@ def _refusal(point: object, at: object, value: object, quality: object) -> str:
     return ""
 
 
-def keep(connection: Connection, rows: Sequence[Kept], report: Report) -> int:
-    """Write readings and the roll-ups they touch. Returns how many are new."""
+def keep(connection: Connection, rows: Sequence[Kept], report: Report, touched: Sequence[Touched] | None = None) -> int:
+    """Write readings and the roll-ups they touch (worked out from the rows unless told). Returns how many are new."""
     new = execute_many(connection, _INSERT, rows)
     if new < len(rows):
         late = [(value, quality, point, at, value) for point, at, value, quality in rows if value is not None]
@@ -115,13 +116,14 @@ def keep(connection: Connection, rows: Sequence[Kept], report: Report) -> int:
         if conflicts:
             report(Concern("reading-conflict", f"{conflicts} readings differ from what is stored; the first stays"))
     if new:
-        _roll_up(connection, _touched(rows))
+        _roll_up(connection, _touched(rows) if touched is None else touched)
     return new
 
 
 def keep_series(connection: Connection, series: Sequence[tuple[int, Slots, Floats]], report: Report) -> int:
     """The same for whole series of one point each: NaN is missing."""
     rows: list[Kept] = []
+    touched = []
     for point, slots, values in series:
         starts = epoch_starts(slots)
         if values.shape != (slots.count,):
@@ -133,7 +135,8 @@ def keep_series(connection: Connection, series: Sequence[tuple[int, Slots, Float
             cells = [value if math.isfinite(value) else None for value in values.tolist()]
             codes = np.where(finite, CODES[Quality.GOOD], CODES[Quality.MISSING]).tolist()
             rows.extend(zip(repeat(point), starts, cells, codes))
-    return keep(connection, rows, report)
+        touched.append((point, *_hours(starts.start, starts[-1])))
+    return keep(connection, rows, report, touched)
 
 
 def epoch_starts(slots: Slots) -> range:
@@ -173,8 +176,12 @@ def _midnight(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=TIME_ZONE).timestamp())
 
 
-def _touched(rows: Sequence[Kept]) -> list[tuple[int, int, int]]:
-    """(point, from, until) in whole UTC hours: what of each point a batch may have changed."""
+def _hours(first: int, last: int) -> tuple[int, int]:
+    """The whole UTC hours that hold two instants and all between."""
+    return first - first % _HOUR, last - last % _HOUR + _HOUR
+
+
+def _touched(rows: Sequence[Kept]) -> list[Touched]:
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     for point, at, _, _ in rows:
@@ -182,10 +189,10 @@ def _touched(rows: Sequence[Kept]) -> list[tuple[int, int, int]]:
             first[point] = at
         if at > last.setdefault(point, at):
             last[point] = at
-    return [(point, at - at % _HOUR, last[point] - last[point] % _HOUR + _HOUR) for point, at in first.items()]
+    return [(point, *_hours(at, last[point])) for point, at in first.items()]
 
 
-def _roll_up(connection: Connection, touched: list[tuple[int, int, int]]) -> None:
+def _roll_up(connection: Connection, touched: Sequence[Touched]) -> None:
     begins, until = min(t[1] for t in touched), max(t[2] for t in touched)
     days = []
     instant = begins
