@@ -1,0 +1,335 @@
+"""The command line: `ems check | district | run | demo | plan | schema | web`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ems import defaults
+from ems.demo import DemoSettings, demo, report
+from ems.demo import Progress as Step
+from ems.district import District, DistrictError, json_schemas, read_district, relocate
+from ems.loop.bell import SchedulerBell
+from ems.loop.clock import FastClock, RealClock
+from ems.loop.control import Control, Event
+from ems.loop.site import ClockReader, Site, controlled, pages, stop_on_signals
+from ems.store import Store
+
+app = typer.Typer(
+    help="Energy management of a connected district: measured, forecast, planned and controlled every quarter-hour.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+Buildings = Annotated[Path, typer.Option("--buildings", help="Folder of the district's YAML files.")]
+Network = Annotated[int, typer.Option(min=0, max=254, help="Second number of the loopback addresses, 127.N.x.y.")]
+BUILDINGS = defaults.folder("buildings")
+SCENARIOS = defaults.folder("scenarios")
+
+
+def main() -> None:
+    """Runs the command line; what a person did wrong is told in a sentence, without a traceback."""
+    try:
+        app()
+    except DistrictError as error:
+        for refusal in error.refusals:
+            err.print(str(refusal), style="red", highlight=False, soft_wrap=True)
+        err.print(f"{len(error.refusals)} fault(s) in the district's files; `ems check` shows them again.")
+        sys.exit(2)
+    except (FileNotFoundError, PermissionError) as error:
+        err.print(str(error), style="red", highlight=False)
+        sys.exit(2)
+
+
+@app.command()
+def check(buildings: Annotated[Path, typer.Argument(help="Folder of a district.")] = BUILDINGS) -> None:
+    """Validate a district's files: every fault with file, key, value and what would be right."""
+    district = read_district(buildings)
+    table = Table(title=f"{district.label.fr} ({buildings})", title_justify="left")
+    for heading in ("building", "use", "assets", "dwellings", "buses", "points", "commanded"):
+        table.add_column(heading, justify="left" if heading in ("building", "use") else "right")
+    for name, building in district.buildings.items():
+        mine = [a for a in district.assets if a.startswith(name + "/")]
+        wires = [w for p, w in district.wires.items() if p.startswith(name + "/")]
+        table.add_row(
+            name,
+            building.use,
+            str(len(mine)),
+            str(sum(1 for d in district.dwellings if d.startswith(name + "/"))),
+            str(sum(1 for b in district.buses if b.startswith(name + "/"))),
+            str(len(wires)),
+            str(sum(1 for w in wires if w.commanded)),
+        )
+    out.print(table)
+    out.print(
+        f"{len(district.buildings)} buildings, {len(district.dwellings)} dwellings, {len(district.assets)} assets, "
+        f"{len(district.wires)} points on {len(district.buses)} buses: no fault found."
+    )
+
+
+@app.command()
+def schema(folder: Annotated[Path, typer.Argument(help="Where to write the JSON Schemas.")]) -> None:
+    """Write the JSON Schema of each kind of file, for editors that complete and check YAML."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in json_schemas().items():
+        path = folder / f"{name}.json"
+        path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        out.print(f"wrote {path}")
+
+
+@app.command()
+def district(
+    buildings: Buildings = BUILDINGS,
+    scenario: Annotated[Path, typer.Option(help="Scenario folder: start, seed, replayed meters.")] = SCENARIOS
+    / "ordinary",
+    data: Annotated[Path | None, typer.Option(help="Folder of measured series that the scenario replays.")] = None,
+    network: Network = 0,
+    seed: Annotated[int, typer.Option(help="Draws people, weather and the true buildings.")] = 1,
+    speed: Annotated[float, typer.Option(help="Site seconds per real second.")] = 1.0,
+    weather_file: Annotated[Path | None, typer.Option(help="Where to leave the weather forecast.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", hidden=True)] = False,
+) -> None:
+    """Serve the digital district alone: real BACnet/IP and Modbus/TCP devices on loopback."""
+    from ems.simulate.plant import World
+    from ems.simulate.replay import Replay
+    from ems.simulate.scenario import read_scenario
+    from ems.simulate.serve import ServedDistrict, keep_pace
+    from ems.simulate.serve import follow as follow_orders
+    from ems.simulate.servers import FieldServers
+    from ems.simulate.weather import Weather
+
+    plan_of_day = read_scenario(scenario)
+    wired = relocate(read_district(buildings), network)
+    start = plan_of_day.start if follow or speed != 1.0 else _whole_minute(RealClock().now())
+    weather = Weather(wired.place, seed)
+    replay = Replay.read(plan_of_day, data, wired.wires) if plan_of_day.replay else None
+    world = World(wired, start=start, seed=seed, weather=weather, replay=replay)
+    served = ServedDistrict(world, FieldServers(wired, world), weather, weather_file)
+
+    async def serve() -> None:
+        await served.start()
+        try:
+            if follow:
+                print(json.dumps({"at": world.now.isoformat()}), flush=True)
+                await follow_orders(served, _lines(), lambda line: print(line, flush=True))
+            else:
+                stopped = asyncio.Event()
+                for name in (signal.SIGINT, signal.SIGTERM):
+                    asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+                err.print(
+                    f"{len(wired.devices)} devices on {len(wired.buses)} buses answer on loopback, "
+                    f"site time {world.now:%Y-%m-%d %H:%M} UTC at speed {speed:g}. Ctrl-C ends it."
+                )
+                clock = FastClock(start, speed)
+                pacing = asyncio.create_task(clock.run())
+                await keep_pace(served, RealClock().now if speed == 1.0 else clock.now, stopped)
+                pacing.cancel()
+        finally:
+            await served.stop()
+
+    asyncio.run(serve())
+
+
+async def _lines() -> Any:
+    """Lines of standard input as they come."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        yield line.decode()
+
+
+def _whole_minute(now: datetime) -> datetime:
+    return now.replace(second=0, microsecond=0)
+
+
+@app.command()
+def run(
+    buildings: Buildings = BUILDINGS,
+    folder: Annotated[Path, typer.Option(help="Where the site keeps its database and files.")] = Path("var/site"),
+    network: Network = 0,
+    port: Annotated[int, typer.Option(help="Port of the pages on loopback; 0 for none.")] = 8000,
+    cycles: Annotated[int | None, typer.Option(help="Stop after so many cycles.")] = None,
+    sweep_minutes: Annotated[int, typer.Option(min=1, help="Minutes between two sweeps of all points.")] = 1,
+) -> None:
+    """Control the district in real time: read, forecast, plan, write, every quarter-hour, until Ctrl-C."""
+    wired = relocate(read_district(buildings), network)
+    site = Site(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    async def operate() -> None:
+        store = Store.open(site.store_url, attempts=1)
+        async with (
+            controlled(
+                wired,
+                site,
+                store=store,
+                clock=RealClock(),
+                bell=SchedulerBell(60.0),
+                sweep_every=timedelta(minutes=sweep_minutes),
+                on_event=_print_event,
+                on_cycle=_show_cycle,
+            ) as control,
+            pages(site, buildings, port) as address,
+        ):
+            stop_on_signals(control)
+            err.print(f"Controlling {wired.label.fr}. {_where(address)}Ctrl-C gives every device back.")
+            await control.run(cycles)
+        store.close()
+
+    asyncio.run(operate())
+
+
+@app.command("demo")
+def run_demo(
+    buildings: Buildings = BUILDINGS,
+    scenario: Annotated[Path, typer.Option(help="Scenario folder: start, seed, replayed meters.")] = SCENARIOS
+    / "ordinary",
+    data: Annotated[Path | None, typer.Option(help="Folder of measured series that the scenario replays.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where the demo keeps its database.")] = Path("var/demo"),
+    speed: Annotated[str, typer.Option(help="Site seconds per real second, or `max` for lock-step.")] = "60",
+    cycles: Annotated[int | None, typer.Option(min=1, help="Stop after so many cycles.")] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="No pages and no panel.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON line of figures.")] = False,
+    network: Annotated[int | None, typer.Option(help="Loopback network, 127.N.x.y; the first free one.")] = None,
+    port: Annotated[int, typer.Option(help="Port of the pages on loopback.")] = 8000,
+    history_days: Annotated[int, typer.Option(min=0, help="Days of simulated past.")] = 35,
+    sweep_minutes: Annotated[int | None, typer.Option(min=1, help="Site minutes between sweeps.")] = None,
+    seed: Annotated[int, typer.Option(help="Draws people, weather and the true buildings.")] = 1,
+) -> None:
+    """The simulated district on real sockets, controlled, with pages: the whole way of a decision."""
+    pace = _speed(speed)
+    settings = DemoSettings(
+        buildings=buildings,
+        scenario=scenario,
+        folder=folder,
+        data=data,
+        speed=pace,
+        cycles=cycles,
+        network=_free_network(read_district(buildings)) if network is None else network,
+        port=0 if headless else port,
+        history_days=history_days,
+        sweep_minutes=sweep_minutes or (15 if pace is None else 5),
+        seed=seed,
+    )
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+        disable=headless,
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def show_progress(step: Step) -> None:
+        if step.what not in tasks:
+            tasks[step.what] = bars.add_task(step.what, total=step.total)
+        bars.update(tasks[step.what], completed=step.done, total=step.total)
+        if step.done >= step.total:
+            bars.remove_task(tasks.pop(step.what))
+
+    begun = RealClock().now()
+    with bars:
+        totals, wired = asyncio.run(
+            demo(
+                settings,
+                on_event=_print_event,
+                on_progress=show_progress,
+                on_cycle=lambda control, plant: _show_cycle(control),
+                on_ready=lambda address: err.print(
+                    f"Controlling {len(read_district(buildings).dwellings)} dwellings. {_where(address)}"
+                    "Ctrl-C gives every device back."
+                ),
+            )
+        )
+    figures = report(totals, wired, settings) | {"seconds": round((RealClock().now() - begun).total_seconds(), 1)}
+    if as_json:
+        print(json.dumps(figures))
+    else:
+        table = Table("figure", "value", title="What this run did", title_justify="left")
+        for key, value in figures.items():
+            table.add_row(key.replace("_", " "), str(value))
+        out.print(table)
+    if cycles is not None and totals.plans < cycles:
+        err.print(f"only {totals.plans} of {cycles} cycles ended with a plan", style="red")
+        sys.exit(1)
+
+
+@app.command()
+def web(
+    store: Annotated[str, typer.Option(help="URL of the site's store.")],
+    port: Annotated[int, typer.Option(help="Port on loopback.")] = 8000,
+    clock_file: Annotated[Path | None, typer.Option(help="Site time, when it is not real time.")] = None,
+    buildings: Buildings = BUILDINGS,
+) -> None:
+    """Serve the pages alone, from a store that another process writes."""
+    import uvicorn
+
+    from ems.web import create_app
+
+    pages_app = create_app(store, ClockReader(clock_file, RealClock()).now, read_district(buildings))
+    uvicorn.run(pages_app, host="127.0.0.1", port=port, log_level="warning")
+
+
+def _where(address: str | None) -> str:
+    return "" if address is None else f"Pages: {address}  "
+
+
+def _print_event(event: Event) -> None:
+    style = {"alarm": "red", "fallback": "yellow", "recovered": "green"}.get(event.kind, "")
+    err.print(str(event), style=style, highlight=False, soft_wrap=True)
+
+
+async def _show_cycle(control: Control) -> None:
+    totals, plan = control.totals, control.plan
+    cost = "" if plan is None else f", {sum(plan.cost_terms.values()):.0f} EUR over the horizon"
+    seconds = f"{totals.plan_seconds[-1]:.1f} s" if totals.plan_seconds else "no plan"
+    err.print(
+        f"{control.clock.now():%Y-%m-%d %H:%M} UTC  {totals.points_read} points read, plan in {seconds}{cost}, "
+        f"{totals.setpoints_confirmed}/{totals.setpoints_written} set points confirmed so far",
+        highlight=False,
+    )
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if speed <= 0:
+        raise typer.BadParameter(f"{text!r} is no speed; give a positive number, or max", param_hint="--speed")
+    return speed
+
+
+def _free_network(district: District) -> int:
+    """The first loopback network on which no bus of the district is taken, so that two demos can run at once."""
+    import socket
+
+    for network in range(40):
+        bus = next(b for b in relocate(district, network).buses.values() if b.protocol == "modbus")
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((bus.host, bus.port))
+            except OSError:
+                continue
+            return network
+    raise typer.BadParameter("no free loopback network among 127.0.x.y to 127.39.x.y", param_hint="--network")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""The demo: the digital district on real sockets, and the control loop that runs it, as two processes on this machine.
+
+The loop leads the time: at a finite speed site time flows and waits for an unfinished cycle; at `max` plant and loop
+take turns. Five weeks of history are simulated in a third process and stored while the first plan is already made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from ems.district import District, read_district, relocate
+from ems.loop.bell import Bell, SchedulerBell, VirtualBell
+from ems.loop.clock import FastClock, LockStep, RealClock
+from ems.loop.control import Control, Event, Totals
+from ems.loop.site import Site, controlled, pages, stop_on_signals, write_clock
+from ems.series import Floats
+from ems.simulate.past import past
+from ems.simulate.scenario import Scenario, read_scenario
+from ems.slots import Slots
+from ems.store import Store
+
+HISTORY_DAYS = 35
+BATCH = 20  # series handed to the store at once
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What a person chooses when starting the demo."""
+
+    buildings: Path
+    scenario: Path
+    folder: Path
+    data: Path | None = None
+    speed: float | None = 60.0  # None: lock-step, as fast as it goes
+    cycles: int | None = None
+    network: int = 0
+    port: int = 0  # of the pages; 0: none
+    history_days: int = HISTORY_DAYS
+    sweep_minutes: int = 5
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far something long has come."""
+
+    what: str
+    done: int
+    total: int
+
+
+class DistrictProcess:
+    """`ems district --follow` as a child: orders go in as JSON lines, answers come out."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._turn = asyncio.Lock()
+
+    async def order(self, **order: Any) -> dict[str, Any]:
+        """One order and its answer. Raises RuntimeError with the district's own words when it refuses or is gone."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        async with self._turn:
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            line = await self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the simulated district has ended; its messages stand above")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise RuntimeError(f"the simulated district refuses: {answer['error']}")
+        return answer
+
+    async def advance(self, to: datetime) -> None:
+        await self.order(do="advance", to=to.isoformat())
+
+
+@asynccontextmanager
+async def district_process(settings: DemoSettings, site: Site) -> AsyncIterator[DistrictProcess]:
+    """The simulated district, started and ready to answer on its sockets."""
+    command = [
+        sys.executable, "-m", "ems", "district", "--follow",
+        "--buildings", str(settings.buildings), "--scenario", str(settings.scenario),
+        "--network", str(settings.network), "--seed", str(settings.seed),
+        "--weather-file", str(site.weather_file),
+    ]  # fmt: skip
+    if settings.data is not None:
+        command += ["--data", str(settings.data)]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C ends the loop first, which gives the devices back while they still answer
+        limit=2**24,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        ready = await process.stdout.readline()
+        if not ready:
+            raise RuntimeError("the simulated district did not start; its messages stand above")
+        yield DistrictProcess(process)
+    finally:
+        with contextlib.suppress(ConnectionError, ProcessLookupError):
+            process.stdin.close()
+            try:
+                await asyncio.wait_for(process.wait(), timeout=10)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def demo(
+    settings: DemoSettings,
+    *,
+    on_event: Callable[[Event], None],
+    on_progress: Callable[[Progress], None],
+    on_cycle: Callable[[Control, DistrictProcess], Awaitable[None]],
+    on_ready: Callable[[str | None], None] = lambda address: None,
+) -> tuple[Totals, District]:
+    """Runs the demo to its end: a number of cycles, or until Ctrl-C. Returns what the run did."""
+    scenario = read_scenario(settings.scenario)
+    district = relocate(read_district(settings.buildings), settings.network)
+    site = Site(settings.folder)
+    site.folder.mkdir(parents=True, exist_ok=True)
+    for stale in (*site.folder.glob("site.db*"), site.weather_file, site.clock_file):
+        stale.unlink(missing_ok=True)
+    on_progress(Progress("starting the simulated district", 0, 1))
+    store = Store.open(site.store_url, attempts=1)
+    async with district_process(settings, site) as plant:
+        on_progress(Progress("starting the simulated district", 1, 1))
+        clock, bell, pacing = _time(settings, scenario, plant)
+        real = RealClock()
+
+        async def after_cycle(control: Control) -> None:
+            write_clock(site.clock_file, clock.now(), real.now(), settings.speed or 1.0)
+            await on_cycle(control, plant)
+
+        write_clock(site.clock_file, clock.now(), real.now(), settings.speed or 1.0)
+        async with (
+            controlled(
+                district,
+                site,
+                store=store,
+                clock=clock,
+                bell=bell,
+                sweep_every=timedelta(minutes=settings.sweep_minutes),
+                on_event=on_event,
+                on_cycle=after_cycle,
+            ) as control,
+            pages(site, settings.buildings, settings.port) as address,
+        ):
+            stop_on_signals(control)
+            on_ready(address)
+            beside = [asyncio.create_task(_keep_history(settings, scenario, control, on_progress))]
+            if pacing is not None:
+                beside.append(asyncio.create_task(pacing.run()))
+            try:
+                totals = await control.run(settings.cycles)
+            finally:
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+    store.close()
+    return totals, district
+
+
+def _time(
+    settings: DemoSettings, scenario: Scenario, plant: DistrictProcess
+) -> tuple[FastClock | LockStep, Bell, FastClock | None]:
+    if settings.speed is None:
+        lock_step = LockStep(scenario.start, plant.advance)
+        return lock_step, VirtualBell(lock_step), None
+    fast = FastClock(scenario.start, settings.speed, plant.advance)
+    return fast, SchedulerBell(max(60.0 / settings.speed, 0.2)), fast
+
+
+async def _keep_history(
+    settings: DemoSettings, scenario: Scenario, control: Control, on_progress: Callable[[Progress], None]
+) -> None:
+    """Stores the simulated past point by point as it arrives from its own process."""
+    if settings.history_days == 0:
+        return
+    receiving, sending = multiprocessing.Pipe(duplex=False)
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(
+        target=_tell_past,
+        args=(sending, settings.buildings, scenario.start, settings.history_days, settings.seed),
+        daemon=True,
+    )
+    process.start()
+    sending.close()
+    try:
+        while (message := await asyncio.to_thread(_receive, receiving)) is not None:
+            if isinstance(message, Progress):
+                on_progress(message)
+            else:
+                await control.keep(message)
+    finally:
+        process.terminate()
+        receiving.close()
+
+
+def _receive(receiving: Connection) -> Any:
+    """The next message of the past, or None at its end."""
+    try:
+        return receiving.recv()
+    except (EOFError, OSError):
+        return None
+
+
+def _tell_past(sending: Connection, buildings: Path, end: datetime, days: int, seed: int) -> None:
+    """In the child: simulates the past and sends it in batches, building meters first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(10)  # the first plan comes first
+    with contextlib.suppress(BrokenPipeError):
+        district = read_district(buildings)
+        report = lambda done, total: sending.send(Progress("simulating the past", done, total))  # noqa: E731
+        batch: list[tuple[str, Slots, Floats]] = []
+        for series in past(district, end=end, days=days, seed=seed, on_progress=report):
+            batch.append(series)
+            if len(batch) >= BATCH:
+                sending.send(batch)
+                batch = []
+        sending.send(batch)
+        sending.send(Progress("storing the past", 1, 1))
+
+
+def report(totals: Totals, district: District, settings: DemoSettings) -> dict[str, Any]:
+    """The one line of figures that a headless run ends with."""
+    plan_s = sorted(totals.plan_seconds)
+    return {
+        "plans": totals.plans,
+        "setpoints_written": totals.setpoints_written,
+        "setpoints_confirmed": totals.setpoints_confirmed,
+        "setpoints_refused": totals.refused,
+        "setpoints_overridden": totals.overridden,
+        "bad_quality": totals.bad_quality,
+        "fallbacks": totals.fallbacks,
+        "cold_starts": totals.cold_starts,
+        "points_read": totals.points_read,
+        "dwellings": len(district.dwellings),
+        "buildings": len(district.buildings),
+        "bacnet_devices": sum(1 for b in district.buses.values() if b.protocol == "bacnet"),
+        "modbus_units": sum(1 for d in district.devices if d.bus.protocol == "modbus"),
+        "readings_stored": totals.readings_stored,
+        "plan_seconds": round(plan_s[len(plan_s) // 2], 2) if plan_s else None,
+        "cycle_seconds": round(max(totals.cycle_seconds), 2) if totals.cycle_seconds else None,
+        "relinquished_at_exit": totals.relinquished_at_exit,
+    }

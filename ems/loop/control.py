@@ -1,0 +1,521 @@
+"""The cycle: snapshot in, plan out, writes last; once every quarter-hour, unattended.
+
+field -> snapshot -> forecast -> plan -> write gate -> field -> read-back -> record. Nothing in the middle reads a
+device, a clock or a database. Every step of a slot is memoised in the journal: after a crash the same slot goes on with
+the same forecast and the same plan. What fails is named, counted and shown; the loop itself goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar, assert_never
+
+from ems.bms import FieldLink
+from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
+from ems.dispatch import Permission, due, heartbeats, permit, verify
+from ems.district import District
+from ems.estimate import sessions
+from ems.feeds import Absent, read_weather_file
+from ems.forecast import history_points
+from ems.loop import memory
+from ems.loop.bell import Bell
+from ems.loop.clock import Clock, FastClock, RealClock
+from ems.loop.minutes import Minutes, Reading, measured_points
+from ems.loop.planner import Planner
+from ems.optimise import Plan
+from ems.points import Quality, Sample
+from ems.series import Floats, Forecast, History
+from ems.slots import SLOT, Slots, floor, slot_number, slot_start
+from ems.snapshot import Session, Snapshot
+from ems.store import HeldBy, Lease, Store, StoreBusy
+
+T = TypeVar("T")
+
+HISTORY = timedelta(days=35)
+HORIZON_SLOTS = 192
+PLAN_HOLDS = timedelta(hours=2)  # how long an older plan may stand in for one that failed
+WEATHER_HOLDS = timedelta(hours=12)
+REFRESH_EVERY = timedelta(seconds=55)  # of site time: a bell that rings each minute is never just too early
+LEASE = timedelta(minutes=3)  # of real time: leadership outlives one slow cycle, and not much more
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a person should know. `kind`: info, fallback, alarm or recovered."""
+
+    at: datetime
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.kind}: {self.text}"
+
+
+@dataclass
+class Totals:
+    """What a run did so far."""
+
+    plans: int = 0
+    setpoints_written: int = 0
+    setpoints_confirmed: int = 0
+    refused: int = 0
+    overridden: int = 0
+    unreachable: int = 0
+    bad_quality: int = 0
+    fallbacks: int = 0
+    points_read: int = 0  # in the last sweep
+    sweeps: int = 0
+    skipped_sweeps: int = 0
+    readings_stored: int = 0
+    relinquished_at_exit: int = 0
+    cold_starts: int = 0  # meters forecast without any history of their own, in the last cycle
+    plan_seconds: list[float] = field(default_factory=list)
+    cycle_seconds: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one control loop runs."""
+
+    owner: str
+    weather_file: Path | None = None
+    sweep_every: timedelta = timedelta(minutes=1)
+    horizon_slots: int = HORIZON_SLOTS
+
+
+class NotLeaderError(RuntimeError):
+    """Another process controls this site: two loops on one field would fight."""
+
+
+class Control:
+    """One district under control.
+
+    `on_event` hears every event as it happens; `totals`, `plan` and `events` are for whoever shows the loop.
+    """
+
+    def __init__(
+        self,
+        district: District,
+        *,
+        field_link: FieldLink,
+        store: Store,
+        planner: Planner,
+        clock: Clock,
+        bell: Bell,
+        settings: Settings,
+        on_event: Callable[[Event], None] = lambda event: None,
+        on_cycle: Callable[[Control], Awaitable[None]] | None = None,
+    ) -> None:
+        self.district = district
+        self.field = field_link
+        self.store = store
+        self.planner = planner
+        self.clock = clock
+        self.bell = bell
+        self.settings = settings
+        self.on_event = on_event
+        self.on_cycle = on_cycle
+        self.totals = Totals()
+        self.plan: Plan | None = None
+        self.events: list[Event] = []
+        self.samples: dict[str, Sample] = {}
+        self.sessions: dict[str, Session] = {}
+        self.real = RealClock()  # for leadership, which other processes judge by
+        self._lease: Lease | None = None
+        self._failed = 0  # cycles that ended without a plan of their own
+        self._beats = heartbeats(district)
+        self._minutes = Minutes(measured_points(district.wires, (p for p, w in district.wires.items() if w.writable)))
+        self._overridden: set[str] = set()
+        self._silent: set[str] = set()  # buses that do not answer
+        self._absent: set[str] = set()  # feeds that are missing
+        self._last_sweep: datetime | None = None
+        self._last_slot: int | None = None
+        self._refreshed_at: datetime | None = None
+        self._stopping = False
+        self._store_lock = asyncio.Lock()
+        self._busy_since: float | None = None
+
+    # Running
+
+    async def run(self, cycles: int | None = None) -> Totals:
+        """Runs until `stop`, or for a number of cycles; then gives every command back."""
+        await self.bell.start()
+        alive: asyncio.Task[None] | None = None
+        try:
+            await self._lead()
+            alive = asyncio.create_task(self._keep_alive())
+            while True:
+                await self._tick(self.clock.now())
+                if self._stopping or (cycles is not None and self.totals.plans + self._failed >= cycles):
+                    break
+                await self.bell.ring()
+        finally:
+            await self.bell.stop()
+            if alive is not None:
+                alive.cancel()
+            if (lease := self._lease) is not None:
+                await self.relinquish()
+                await self._stored(lambda: self.store.leadership.release(lease, self.real.now()))
+        return self.totals
+
+    def stop(self) -> None:
+        """Ends the run after what is under way."""
+        self._stopping = True
+
+    def say(self, kind: str, text: str) -> None:
+        event = Event(self.clock.now(), kind, text)
+        self.events.append(event)
+        del self.events[:-500]
+        if kind == "fallback":
+            self.totals.fallbacks += 1
+        self.on_event(event)
+
+    async def _lead(self) -> None:
+        taken = await self._stored(lambda: self.store.leadership.take(self.settings.owner, self.real.now(), LEASE))
+        if isinstance(taken, HeldBy):
+            raise NotLeaderError(
+                f"{taken.owner} controls this site (until {taken.expires_at:%H:%M:%S} UTC); stop it first"
+            )
+        self._lease = taken
+
+    async def _tick(self, now: datetime) -> None:
+        lease = self._lease
+        assert lease is not None
+        self._lease = await self._stored(lambda: self.store.leadership.renew(lease, self.real.now(), LEASE))
+        await self._refresh(now)
+        slot = slot_number(now)
+        if slot != self._last_slot:
+            self._last_slot = slot
+            if isinstance(self.clock, FastClock):
+                self.clock.hold_at = slot_start(slot + 1)  # site time waits for an unfinished cycle
+            begun = time.monotonic()
+            try:
+                await self._cycle(slot, now)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                # The loop outlives any single cycle; what stands in the field goes on standing.
+                self._failed += 1
+                self.say("alarm", f"cycle {slot_start(slot):%H:%M} failed: {type(error).__name__}: {error}")
+            finally:
+                self.totals.cycle_seconds.append(time.monotonic() - begun)
+                if isinstance(self.clock, FastClock):
+                    self.clock.hold_at = None
+            if self.on_cycle is not None:
+                await self.on_cycle(self)
+        elif self._last_sweep is None or now - self._last_sweep >= self.settings.sweep_every:
+            await self._sweep(now)
+
+    async def _refresh(self, now: datetime) -> None:
+        """Keeps the devices' watchdogs content, once a site minute."""
+        if self._refreshed_at is None or now - self._refreshed_at >= REFRESH_EVERY:
+            self._refreshed_at = now
+            await self.field.refresh(now)
+
+    async def _keep_alive(self) -> None:
+        """The same while a long cycle keeps the loop busy. In lock-step time stands still then, and so does this."""
+        while True:
+            await asyncio.sleep(0.1)
+            await self._refresh(self.clock.now())
+
+    # One cycle
+
+    async def _cycle(self, slot: int, now: datetime) -> None:
+        began = len(self.events)
+        journal, fence = self.store.journal, self.fence
+        run = await self._stored(lambda: journal.open_run(slot, now, fence))
+        await self._sweep(now)
+        if run.state == "done":
+            return  # the process before this one finished it
+        snapshot = await self._step(slot, "snapshot", self._snapshot, memory.dump_snapshot, memory.load_snapshot)
+        standing = await self._stored(journal.last_confirmed)
+        deviations = [d for d in verify(standing, snapshot) if d.point not in self._overridden]
+        for deviation in deviations:
+            self.say("alarm", f"{deviation}; it is written again")
+
+        slots = Slots(slot_start(slot), self.settings.horizon_slots)
+        forecasts = await self._step(
+            slot, "forecasts", lambda: self._forecast(slots, now), memory.dump_forecasts, memory.load_forecasts
+        )
+        seconds: dict[str, float] = {}
+        plan = await self._planned(slot, snapshot, forecasts, slots, seconds)
+        permission = await self._step(
+            slot,
+            "commands",
+            lambda: self._permitted(plan, snapshot, standing),
+            memory.dump_permission,
+            memory.load_permission,
+        )
+        await self._stored(lambda: journal.commit_intents(permission.allowed, fence))
+        outcomes = await self._write(permission.allowed)
+        self._renew(standing, plan)
+        record = memory.decision(
+            slot=slot,
+            now=now,
+            plan=plan,
+            forecasts=forecasts,
+            commands=permission.allowed,
+            outcomes=outcomes,
+            refused=permission.refused,
+            deviations=deviations,
+            events=[asdict(e) for e in self.events[began:]],
+            counts=self._counts(),
+            seconds=seconds,
+        )
+        await self._stored(lambda: self.store.save_decision(slot, record))
+        await self._stored(lambda: journal.close_run(slot, "done", self.clock.now()))
+        if plan is None:
+            self._failed += 1
+        else:
+            self.totals.plans += 1
+
+    def _renew(self, standing: Mapping[str, float], plan: Plan | None) -> None:
+        """Prolongs what stands and goes on being wanted; what nobody renews the adapters give back when it expires."""
+        age = timedelta(0) if plan is not None or self.plan is None else self.clock.now() - self.plan.slots.start
+        if plan is not None or (self.plan is not None and age <= PLAN_HOLDS):
+            self.field.renew(standing, floor(self.clock.now()) + 2 * SLOT)
+
+    async def _permitted(self, plan: Plan | None, snapshot: Snapshot, standing: Mapping[str, float]) -> Permission:
+        """What the plan wants, through the write gate."""
+        commands = due(
+            plan.setpoints if plan is not None else (),
+            district=self.district,
+            snapshot=snapshot,
+            standing=standing,
+            overridden=self._overridden,
+            expires_at=floor(snapshot.at) + 2 * SLOT,
+        )
+        permission = permit(commands, district=self.district, snapshot=snapshot, now=self.clock.now())
+        for command, refusal in permission.refused:
+            self.totals.refused += 1
+            self.say("alarm", f"{command.point} = {command.value} refused: it {refusal.why}")
+        return permission
+
+    async def _write(self, commands: list[Command]) -> dict[str, Outcome]:
+        """Writes what is not known to have been written already, by this process or the one before it."""
+        states = await self._stored(lambda: self.store.journal.states([c.key for c in commands]))
+        outcomes: dict[str, Outcome] = {}
+        pending: list[Command] = []
+        for command in commands:
+            found = self.samples.get(command.point)
+            if states.get(command.key) == "written":
+                outcomes[command.key] = Written(command.value)
+            elif found is not None and found.usable == command.value and command.previous != command.value:
+                outcomes[command.key] = Written(command.value)  # written before a crash, and not yet on record
+            else:
+                pending.append(command)
+        written = await self.field.write(pending)
+        outcomes |= dict(zip([c.key for c in pending], written, strict=True))
+        await self._stored(lambda: self.store.journal.record_outcomes(outcomes))
+        self._count(commands, outcomes)
+        stand = {c.point: c.value for c in commands if isinstance(outcomes[c.key], Written)}
+        await self._stored(lambda: self.store.save_setpoints(stand, self.clock.now()))
+        return outcomes
+
+    async def _planned(
+        self,
+        slot: int,
+        snapshot: Snapshot,
+        forecasts: Mapping[str, Forecast],
+        slots: Slots,
+        seconds: dict[str, float],
+    ) -> Plan | None:
+        """This slot's plan; when planning fails, the older plan while it holds, else local control."""
+
+        async def compute() -> Plan:
+            plan, took = await self.planner.plan(snapshot, forecasts, slots, self.plan)
+            seconds["plan"] = took
+            self.totals.plan_seconds.append(took)
+            return plan
+
+        try:
+            self.plan = await self._step(slot, "plan", compute, memory.dump_plan, memory.load_plan)
+            for note in self.plan.notes:
+                self.say("fallback", note)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            older = self.plan
+            if older is not None and slots.start - older.slots.start <= PLAN_HOLDS:
+                self.say("fallback", f"no plan ({type(error).__name__}: {error}); the set points of the last one stand")
+            else:
+                self.say("fallback", f"no plan ({type(error).__name__}: {error}); devices go back to local control")
+                await self.relinquish()
+            return None
+        return self.plan
+
+    async def _snapshot(self) -> Snapshot:
+        at = self._last_sweep or self.clock.now()
+        snapshot = Snapshot(at=at, samples=dict(self.samples))
+        self.sessions = sessions(self.district, snapshot, self.sessions)
+        return Snapshot(at=at, samples=snapshot.samples, sessions=self.sessions)
+
+    async def _forecast(self, slots: Slots, now: datetime) -> dict[str, Forecast]:
+        weather = await self._weather(now)
+        count = HISTORY // SLOT
+        past = Slots(slots.start - count * SLOT, count)
+        points = history_points(self.district)
+        history: History = await self._stored(lambda: self.store.history(points, past))
+        forecasts, _ = await self.planner.forecast(history, weather, slots, now)
+        self.totals.cold_starts = sum(1 for f in forecasts.values() if f.fallback)
+        return forecasts
+
+    async def _weather(self, now: datetime) -> dict[str, Forecast]:
+        path = self.settings.weather_file
+        if path is None:
+            found: dict[str, Forecast] | Absent = Absent("no weather feed is set up")
+        else:
+            found = read_weather_file(path, now, WEATHER_HOLDS)
+        if isinstance(found, Absent):
+            self._absent.add("weather")
+            self.say("fallback", f"weather forecast: {found.why}; climatology and persistence stand in")
+            return {}
+        if "weather" in self._absent:
+            self._absent.discard("weather")
+            self.say("recovered", "the weather forecast is back")
+        return found
+
+    # The field
+
+    async def _sweep(self, now: datetime) -> None:
+        self.samples = await self.field.sweep(now)
+        self._last_sweep = now
+        self.totals.sweeps += 1
+        self.totals.points_read = sum(1 for s in self.samples.values() if s.quality is not Quality.UNREACHABLE)
+        self.totals.bad_quality = sum(1 for s in self.samples.values() if not s.is_good)
+        self._watch_buses()
+        await self._save(self._minutes.add(self.samples, slot_number(now)))
+
+    def _watch_buses(self) -> None:
+        down = {name for name, health in self.field.health.items() if not health.up}
+        for name in sorted(down - self._silent):
+            self.say(
+                "alarm", f"{name} does not answer: {self.field.health[name].last_error}; its devices run on their own"
+            )
+        for name in sorted(self._silent - down):
+            self.say("recovered", f"{name} answers again")
+        self._silent = down
+
+    async def _save(self, readings: list[Reading]) -> None:
+        """Stores what is known. While the database is held the store keeps readings waiting, and the loop says so."""
+        try:
+            async with self._store_lock:
+                self.totals.readings_stored += await asyncio.to_thread(self.store.save_readings, readings)
+                await asyncio.to_thread(self.store.save_latest, self.samples)
+        except StoreBusy as busy:
+            self._database_away(busy)
+        else:
+            self._database_back()
+
+    async def keep(self, series: list[tuple[str, Slots, Floats]]) -> None:
+        """Stores whole series that did not come from a sweep: an imported or simulated past."""
+        stored = await self._stored(lambda: self.store.save_series(series))
+        self.totals.readings_stored += stored
+
+    def _database_away(self, busy: StoreBusy) -> None:
+        if self._busy_since is None:
+            self._busy_since = time.monotonic()
+            self.say("alarm", f"the database is locked ({busy}); readings wait in memory")
+
+    def _database_back(self) -> None:
+        if self._busy_since is not None:
+            waited_s = time.monotonic() - self._busy_since
+            self._busy_since = None
+            self.say("recovered", f"the database is free again after {waited_s:.0f} s")
+
+    async def _stored(self, call: Callable[[], T]) -> T:
+        """One call to the store off the event loop; while the database is locked it is tried again, for a minute."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                async with self._store_lock:
+                    result = await asyncio.to_thread(call)
+            except StoreBusy as busy:
+                self._database_away(busy)
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.2)
+            else:
+                self._database_back()
+                return result
+
+    async def _step(
+        self,
+        slot: int,
+        name: str,
+        compute: Callable[[], Awaitable[T]],
+        dump: Callable[[T], Any],
+        load: Callable[[Any], T],
+    ) -> T:
+        """A step of this slot: computed once, then recalled, also by the process that comes after this one."""
+        journal = self.store.journal
+        known = await self._stored(lambda: journal.recall(slot, name))
+        if known is None:
+            content = dump(await compute())
+            known = await self._stored(lambda: journal.remember(slot, name, content))
+        # Through the journal and back in either case: a first and a resumed run see the very same thing.
+        return load(known[0])
+
+    def _count(self, commands: list[Command], outcomes: Mapping[str, Outcome]) -> None:
+        for command in commands:
+            outcome = outcomes[command.key]
+            self.totals.setpoints_written += 1
+            match outcome:
+                case Written():
+                    self.totals.setpoints_confirmed += 1
+                    self._overridden.discard(command.point)
+                case Overridden(read_back, holder):
+                    self.totals.overridden += 1
+                    self._overridden.add(command.point)
+                    self.say(
+                        "alarm", f"{command.point}: asked {command.value}, stands at {read_back}: {holder} holds it"
+                    )
+                case Refused(why):
+                    self.totals.refused += 1
+                    self.say("alarm", f"{command.point} = {command.value} refused by the device: {why}")
+                case Unreachable(why):
+                    self.totals.unreachable += 1
+                    if command.point.rpartition("/")[0].partition("/")[0] not in {
+                        b.partition("/")[0] for b in self._silent
+                    }:
+                        self.say("alarm", f"{command.point} = {command.value} not delivered: {why}")
+                case _:
+                    assert_never(outcome)
+
+    def _counts(self) -> dict[str, int]:
+        return {k: v for k, v in asdict(self.totals).items() if isinstance(v, int)}
+
+    async def relinquish(self) -> int:
+        """Gives every standing command back to the devices' own control. Returns how many were given back."""
+        journal, now = self.store.journal, self.clock.now()
+        standing = await self._stored(journal.standing)
+        commands = [
+            Command(key=f"release:{c.key}", point=c.point, value=None, expires_at=now + SLOT, previous=c.value)
+            for c in standing
+        ]
+        await self._stored(lambda: journal.commit_intents(commands, self.fence))
+        outcomes = await self.field.write(commands)
+        await self._stored(lambda: journal.record_outcomes({c.key: o for c, o in zip(commands, outcomes, strict=True)}))
+        # A heartbeat that stops says the same as one given back, only later.
+        await self.field.write(
+            [Command(key=f"release:{p}", point=p, value=None, expires_at=now + SLOT) for p in sorted(self._beats)]
+        )
+        given = [c for c, o in zip(commands, outcomes, strict=True) if isinstance(o, Written | Overridden)]
+        kept = [c for c, o in zip(commands, outcomes, strict=True) if not isinstance(o, Written | Overridden)]
+        await self._stored(lambda: self.store.save_setpoints({c.point: None for c in given}, now))
+        self.totals.relinquished_at_exit = len(given)
+        if kept:
+            self.say("alarm", f"{len(kept)} commands could not be given back, first {kept[0].point}: its watchdog will")
+        self.say("info", f"{len(given)} commands given back to local control")
+        return len(given)
+
+    @property
+    def fence(self) -> int:
+        """The number that shows this process to be the newest leader."""
+        assert self._lease is not None
+        return self._lease.fence

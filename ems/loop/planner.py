@@ -1,0 +1,117 @@
+"""Forecast and plan in a process of their own, so that solving never keeps the field waiting.
+
+The child is warm: it holds the district and its libraries between calls. It ignores Ctrl-C; its parent stops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from ems.district import District
+from ems.forecast import forecast
+from ems.optimise import Plan, plan
+from ems.series import Forecast, History
+from ems.slots import Slots
+from ems.snapshot import Snapshot
+
+T = TypeVar("T")
+
+
+class Planner(Protocol):
+    """Who turns what is known into a plan. Each answer comes with the seconds it took."""
+
+    async def forecast(
+        self, history: History, weather: Mapping[str, Forecast], slots: Slots, issued_at: datetime
+    ) -> tuple[dict[str, Forecast], float]: ...
+
+    async def plan(
+        self, snapshot: Snapshot, forecasts: Mapping[str, Forecast], slots: Slots, previous: Plan | None
+    ) -> tuple[Plan, float]: ...
+
+    def stop(self) -> None: ...
+
+
+class ChildPlanner:
+    """The planner of a running site: one warm child process."""
+
+    def __init__(self, district: District) -> None:
+        self._pool = ProcessPoolExecutor(
+            max_workers=1,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start,
+            initargs=(district,),
+        )
+
+    async def forecast(
+        self, history: History, weather: Mapping[str, Forecast], slots: Slots, issued_at: datetime
+    ) -> tuple[dict[str, Forecast], float]:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool, _forecast, history, dict(weather), slots, issued_at
+        )
+
+    async def plan(
+        self, snapshot: Snapshot, forecasts: Mapping[str, Forecast], slots: Slots, previous: Plan | None
+    ) -> tuple[Plan, float]:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool, _plan, snapshot, dict(forecasts), slots, previous
+        )
+
+    def stop(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class OwnPlanner:
+    """The same in the calling process, for studies and tests that run in lock-step anyway."""
+
+    def __init__(self, district: District) -> None:
+        self.district = district
+
+    async def forecast(
+        self, history: History, weather: Mapping[str, Forecast], slots: Slots, issued_at: datetime
+    ) -> tuple[dict[str, Forecast], float]:
+        return _timed(lambda: forecast(self.district, history, weather, slots, issued_at))
+
+    async def plan(
+        self, snapshot: Snapshot, forecasts: Mapping[str, Forecast], slots: Slots, previous: Plan | None
+    ) -> tuple[Plan, float]:
+        return _timed(lambda: plan(self.district, snapshot, forecasts, slots, previous))
+
+    def stop(self) -> None:
+        return None
+
+
+def _timed(call: Callable[[], T]) -> tuple[T, float]:
+    begun = time.monotonic()
+    return call(), time.monotonic() - begun
+
+
+_district: District | None = None
+
+
+def _start(district: District) -> None:
+    global _district
+    _district = district
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _forecast(
+    history: History, weather: dict[str, Forecast], slots: Slots, issued_at: datetime
+) -> tuple[dict[str, Forecast], float]:
+    assert _district is not None
+    district = _district
+    return _timed(lambda: forecast(district, history, weather, slots, issued_at))
+
+
+def _plan(
+    snapshot: Snapshot, forecasts: dict[str, Forecast], slots: Slots, previous: Plan | None
+) -> tuple[Plan, float]:
+    assert _district is not None
+    district = _district
+    return _timed(lambda: plan(district, snapshot, forecasts, slots, previous))
