@@ -1,0 +1,6 @@
+"""The simulated plant: physics of its own, at one-minute steps, never the planner's law."""
+
+from ems.simulate.plant.truth import Truth
+from ems.simulate.plant.world import UnknownPoint, World
+
+__all__ = ["Truth", "UnknownPoint", "World"]
