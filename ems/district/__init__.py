@@ -1,8 +1,11 @@
 """The district: what stands where, how it is wired, and what may be written. Read from a folder of YAML."""
 
+from ems.district.describe import Fact, describe, out_of_date
 from ems.district.device import Authority, BacnetObject, DeviceType, Register, Watchdog, Write
-from ems.district.model import Building, Comfort, District, Label, Place, Values, json_schemas
-from ems.district.read import DistrictError, Refusal, read_district
+from ems.district.model import Building, Comfort, District, Label, Place, Values
+from ems.district.read import read_district
+from ems.district.refusal import DistrictError, Refusal
+from ems.district.schema import json_schemas, write_schemas
 from ems.district.wiring import Bus, Device, Wire, relocate
 
 __all__ = [
@@ -15,6 +18,7 @@ __all__ = [
     "DeviceType",
     "District",
     "DistrictError",
+    "Fact",
     "Label",
     "Place",
     "Refusal",
@@ -23,7 +27,10 @@ __all__ = [
     "Watchdog",
     "Wire",
     "Write",
+    "describe",
     "json_schemas",
+    "out_of_date",
     "read_district",
     "relocate",
+    "write_schemas",
 ]

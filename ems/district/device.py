@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ems.assets import Entry
-from ems.points import RAW_UNITS, dimension, is_quantity, unit_suffix
+from ems.district.refusal import FaultError, near
+from ems.points import RAW_UNITS, UNITS, dimension, is_quantity
 
 Authority = Literal["ours", "shared", "observe"]
 RegisterType = Literal["int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
@@ -30,9 +31,11 @@ COMMANDABLE = ("analog-output", "analog-value", "binary-output", "binary-value",
 class Write(Entry):
     """That a point may be written, and within which limits, in the unit of its name."""
 
-    minimum: float
-    maximum: float
-    release: float  # what stands when nobody commands: relinquish default, or the register's safe value
+    minimum: float = Field(description="the lowest value that may be written")
+    maximum: float = Field(description="the highest value that may be written")
+    release: float = Field(
+        description="what stands when nobody commands: relinquish default, or a register's safe value"
+    )
     function: Literal[6, 16] = 16  # Modbus only
     ramp_per_slot: float | None = Field(default=None, gt=0)  # largest change in a quarter-hour
     wears_flash: bool = False  # then never rewritten with an equal value
@@ -40,16 +43,18 @@ class Write(Entry):
     @model_validator(mode="after")
     def _ordered(self) -> Write:
         if self.minimum > self.maximum:
-            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}; swap them")
+            raise FaultError("minimum", f"is {self.minimum:g}, above the maximum of {self.maximum:g}; swap them")
         if not self.minimum <= self.release <= self.maximum:
-            raise ValueError(f"release {self.release} lies outside {self.minimum}..{self.maximum}; choose one inside")
+            raise FaultError(
+                "release", f"is {self.release:g}; it must lie within {self.minimum:g} and {self.maximum:g}"
+            )
         return self
 
 
 class Measure(Entry):
     """What a register and an object have in common."""
 
-    unit: str  # of the raw value, as the maker's manual says
+    unit: str = Field(description="the unit of the raw value as the maker's manual says, for example W")
     minimum: float | None = None  # plausible range, in the unit of the name
     maximum: float | None = None
     write: Write | None = None
@@ -59,11 +64,20 @@ class Measure(Entry):
     @model_validator(mode="after")
     def _sensible(self) -> Measure:
         if self.unit not in RAW_UNITS:
-            raise ValueError(f"unit {self.unit!r} is not known; use one of {', '.join(RAW_UNITS)}")
-        if self.minimum is not None and self.maximum is not None and self.minimum >= self.maximum:
-            raise ValueError(f"minimum {self.minimum} is not below maximum {self.maximum}; swap them")
+            raise FaultError("unit", f"is {self.unit!r}, which is not known; use one of {', '.join(RAW_UNITS)}")
+        low, high = self.minimum, self.maximum
+        if low is not None and high is not None and low >= high:
+            raise FaultError("minimum", f"is {low:g}, not below the maximum of {high:g}; swap them")
         if self.write is None and self.authority != "observe":
-            raise ValueError(f"authority is {self.authority} but there is no write block; add one, or observe")
+            raise FaultError("authority", f"is {self.authority}, but there is no write block; add one, or use observe")
+        if self.write is not None and high is not None and self.write.maximum > high:
+            raise FaultError(
+                "write.maximum", f"is {self.write.maximum:g}; a plausible value is at most {high:g}, raise one"
+            )
+        if self.write is not None and low is not None and self.write.minimum < low:
+            raise FaultError(
+                "write.minimum", f"is {self.write.minimum:g}; a plausible value is at least {low:g}, lower one"
+            )
         return self
 
 
@@ -90,11 +104,13 @@ class Register(Measure):
     @model_validator(mode="after")
     def _fits(self) -> Register:
         if self.scale == 0:
-            raise ValueError("scale is 0, every value would be 0; give raw x scale = value")
+            raise FaultError(
+                "scale", "is 0, so every value would be 0; it turns the raw number into the unit of the name"
+            )
         if self.address + self.count > 65536:
-            raise ValueError(f"address {self.address} and {self.count} registers run past 65535")
+            raise FaultError("address", f"is {self.address}, and its {self.count} registers run past 65535; lower it")
         if self.write is not None and self.function != 3:
-            raise ValueError("function is 4 and write is set; input registers cannot be written, use function 3")
+            raise FaultError("function", "is 4, but write is set; an input register cannot be written, use function 3")
         return self
 
 
@@ -109,7 +125,7 @@ class BacnetObject(Measure):
     @model_validator(mode="after")
     def _writable(self) -> BacnetObject:
         if self.write is not None and self.object not in COMMANDABLE:
-            raise ValueError(f"object is {self.object} and write is set; an input cannot be written, use an output")
+            raise FaultError("object", f"is {self.object}, but write is set; an input cannot be written, use an output")
         return self
 
 
@@ -130,9 +146,9 @@ class Watchdog(Entry):
     @model_validator(mode="after")
     def _complete(self) -> Watchdog:
         if self.kind in ("rewrite", "counter") and self.timeout_s <= 0:
-            raise ValueError(f"kind is {self.kind} but timeout_s is {self.timeout_s}; give the device's time-out")
+            raise FaultError("timeout_s", f"is {self.timeout_s:g}, but kind is {self.kind}; give the device's time-out")
         if self.kind == "counter" and not self.quantity:
-            raise ValueError("kind is counter but quantity is missing; name the point that we count up")
+            raise FaultError("quantity", "is missing, but kind is counter; name the point that we count up")
         return self
 
 
@@ -142,11 +158,11 @@ class DeviceType(Entry):
     name: str = ""
     maker: str
     model: str
-    source: str = Field(min_length=3)  # manual and revision, or "assumption"
-    verified: bool  # has anybody read a real one with this file?
+    source: str = Field(min_length=3, description="the manual and its revision, or assumption")
+    verified: bool = Field(description="true once somebody has read a real one with this file")
     protocol: Literal["modbus", "bacnet"]
-    registers: dict[str, Register] = {}
-    objects: dict[str, BacnetObject] = {}
+    registers: dict[str, Register] = Field(default={})
+    objects: dict[str, BacnetObject] = Field(default={})
     watchdog: Watchdog | None = None
     maximum_registers: int = Field(default=125, ge=1, le=125)  # in one request
     no_gaps: bool = False  # holes between registers answer with an exception
@@ -159,21 +175,21 @@ class DeviceType(Entry):
     def _consistent(self) -> DeviceType:
         used, other = ("registers", "objects") if self.protocol == "modbus" else ("objects", "registers")
         if getattr(self, other):
-            raise ValueError(f"protocol is {self.protocol} but {other} is given; move it to {used}")
+            raise FaultError(other, f"is given, but protocol is {self.protocol}; move its lines to {used}")
         if not self.points:
-            raise ValueError(f"{used} is empty; list at least one")
+            raise FaultError(used, "is empty; list at least one")
         for quantity, measure in self.points.items():
-            if not is_quantity(quantity):
-                raise ValueError(f"{used}.{quantity}: write quantities in lower case with underscores")
-            unit_suffix(quantity)
-            wanted, given = dimension(quantity), RAW_UNITS[measure.unit]
-            if wanted != given and not {wanted, given} <= {"share", "count", "state"}:
-                raise ValueError(f"{used}.{quantity}: unit {measure.unit} is {given}, but the name says {wanted}")
+            _check_name(f"{used}.{quantity}", quantity, measure)
         self._refuse_overlaps()
         if any(m.write for m in self.points.values()) and self.watchdog is None:
-            raise ValueError("something can be written but watchdog is missing; say how the device falls back, or kind: none")
+            raise ValueError(
+                "something can be written but watchdog is missing; say how the device falls back, or kind: none"
+            )
         if self.watchdog and self.watchdog.quantity and self.watchdog.quantity not in self.points:
-            raise ValueError(f"watchdog.quantity {self.watchdog.quantity!r} is not among the {used}")
+            counted = self.watchdog.quantity
+            raise FaultError(
+                "watchdog.quantity", f"is {counted}, which is not among the {used}{near(counted, self.points)}"
+            )
         return self
 
     def _refuse_overlaps(self) -> None:
@@ -182,8 +198,31 @@ class DeviceType(Entry):
             for address in range(register.address, register.address + register.count):
                 owner = taken.setdefault((str(register.function), address), quantity)
                 if owner != quantity:
-                    raise ValueError(f"{quantity} and {owner} both claim register {address}")
+                    raise FaultError(
+                        f"registers.{quantity}.address",
+                        f"takes register {address}, which {owner} has; move one of them",
+                    )
         for quantity, item in self.objects.items():
             owner = taken.setdefault((item.object, item.instance), quantity)
             if owner != quantity:
-                raise ValueError(f"{quantity} and {owner} both claim {item.object} {item.instance}")
+                raise FaultError(
+                    f"objects.{quantity}.instance",
+                    f"takes {item.object} {item.instance}, which {owner} has; move one of them",
+                )
+
+
+def _check_name(key: str, quantity: str, measure: Measure) -> None:
+    """Raises FaultError when a name is no name, ends in no unit, or in another one than the raw value has."""
+    if not is_quantity(quantity):
+        raise FaultError(key, "is no name of a quantity; use lower case words joined by underscores")
+    try:
+        wanted = dimension(quantity)
+    except ValueError:
+        endings = ", ".join(f"_{suffix}" for suffix in sorted(UNITS))
+        raise FaultError(key, f"ends in no unit; end it in one of {endings}") from None
+    given = RAW_UNITS[measure.unit]
+    if wanted != given and not {wanted, given} <= {"share", "count", "state"}:
+        fitting = ", ".join(unit for unit, what in RAW_UNITS.items() if what == wanted)
+        raise FaultError(
+            f"{key}.unit", f"is {measure.unit}, a {given}, but the name says {wanted}; use {fitting or 'another name'}"
+        )

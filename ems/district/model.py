@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import Field
 
@@ -15,7 +15,10 @@ from ems.district.device import Authority, DeviceType
 from ems.district.wiring import Bus, Device, Wire
 from ems.market import Contract
 
-AnyAsset = Annotated[reduce(or_, ASSET_TYPES), Field(discriminator="type")]
+if TYPE_CHECKING:
+    AnyAsset = Asset
+else:  # the file says by `type` which one it is
+    AnyAsset = Annotated[reduce(or_, ASSET_TYPES), Field(discriminator="type")]
 Use = Literal["housing", "senior", "offices", "shops", "hotel", "creche", "school", "parking", "plant", "station"]
 T = TypeVar("T", bound=Asset)
 
@@ -74,8 +77,8 @@ class DwellingLine(Entry):
     surface_m2: float = Field(gt=8, le=400)
     rooms: int = Field(ge=1, le=8)
     orientation: Orientation
-    prm: str = Field(pattern=r"^\d{14}$")
-    thermostat: bool = True
+    prm: str = Field(pattern=r"^\d{14}$", description="the 14 digits of its supply point, in quotes")
+    thermostat: bool = Field(default=True, description="false when its room controller cannot be read")
 
 
 class Homes(Entry):
@@ -89,20 +92,20 @@ class Homes(Entry):
 class DeviceEntry(Entry):
     """One device on a bus, or one for each asset of a kind, in the order of the file."""
 
-    type: str
-    asset: str | None = None
+    type: str = Field(description="a file in devices/, without .yaml")
+    asset: str | None = Field(default=None, description="whose quantities it measures or sets")
     each: Literal["dwelling", "thermostat", "charge-point"] | None = None
-    unit: int | None = Field(default=None, ge=1, le=247)  # Modbus: unit of the first
-    offset: int | None = Field(default=None, ge=0)  # BACnet: instance of the first
-    step: int = Field(default=10, ge=1)  # BACnet: instances from one to the next
-    authority: dict[str, Authority] = {}
+    unit: int | None = Field(default=None, ge=1, le=247, description="Modbus: unit id of the first")
+    offset: int | None = Field(default=None, ge=0, description="BACnet: instance of the first")
+    step: int = Field(default=10, ge=1, description="BACnet: instances from one to the next")
+    authority: dict[str, Authority] = Field(default={}, description="where it differs from the device type's")
 
 
 class BusEntry(Entry):
     protocol: Literal["modbus", "bacnet"]
-    host: str
+    host: str = Field(min_length=1, description="address or name of the gateway or controller")
     port: int = Field(ge=1, le=65535)
-    device_instance: int | None = Field(default=None, ge=0, le=4194302)
+    device_instance: int | None = Field(default=None, ge=0, le=4194302, description="BACnet only")
     devices: list[DeviceEntry] = Field(min_length=1)
 
 
@@ -113,9 +116,9 @@ class BuildingFile(Entry):
     use: Use
     note: str = ""
     homes: Homes | None = None
-    dwellings: list[DwellingLine] = []
-    assets: dict[str, AnyAsset] = {}  # type: ignore[valid-type]
-    buses: dict[str, BusEntry] = {}
+    dwellings: list[DwellingLine] = Field(default=[])
+    assets: dict[str, AnyAsset] = Field(default={})
+    buses: dict[str, BusEntry] = Field(default={})
 
 
 @dataclass(frozen=True)
@@ -172,13 +175,3 @@ class District:
     def commanded(self) -> dict[str, Wire]:
         """The points that we may write."""
         return {p: w for p, w in self.wires.items() if w.commanded}
-
-
-def json_schemas() -> dict[str, dict[str, Any]]:
-    """The JSON Schema of each kind of file, so that an editor completes and checks the YAML."""
-    return {
-        "district": DistrictFile.model_json_schema(),
-        "building": BuildingFile.model_json_schema(),
-        "device": DeviceType.model_json_schema(),
-        "contract": Contract.model_json_schema(),
-    }

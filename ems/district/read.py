@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from ems.assets import Asset, ChargePoint, Dwelling, Feeder, Loop, Plant, Substation, Supply
-from ems.district.device import DeviceType
+from ems.assets import Asset, ChargePoint, Dwelling, Feeder, Loop, Plant, Substation, Supply, Zone
+from ems.district.device import BacnetObject, DeviceType
+from ems.district.document import Document, UnreadableError, read_document
+from ems.district.faults import asset_faults, comfort_faults, contract_faults, time_zone_faults
 from ems.district.model import Building, BuildingFile, BusEntry, DeviceEntry, District, DistrictFile
+from ems.district.refusal import DistrictError, Refusal, explain, near
+from ems.district.schema import json_schema
 from ems.district.wiring import Bus, Device, Wire
 from ems.market import Contract
 from ems.points import is_name
 
 M = TypeVar("M", bound=BaseModel)
+KeyPath = tuple[int | str, ...]
+
+LAST_INSTANCE = 4194302  # of a BACnet object; the next one means "none"
+LAST_UNIT = 247  # of a Modbus bus
 
 # Which field of an asset names another asset, and of which type.
 REFERENCES: dict[str, type[Asset]] = {
@@ -30,46 +36,6 @@ REFERENCES: dict[str, type[Asset]] = {
 }
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """One fault: where it is, what stands there, and what would be right."""
-
-    file: str
-    key: str
-    problem: str
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.key}{' ' if self.key else ''}{self.problem}"
-
-
-class DistrictError(ValueError):
-    """A folder that is no district; `refusals` lists every fault."""
-
-    def __init__(self, refusals: list[Refusal]) -> None:
-        self.refusals = refusals
-        super().__init__("\n".join(str(r) for r in refusals))
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML that refuses a key given twice instead of taking the last one."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: dict[Any, int] = {}
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.MarkedYAMLError(
-                problem=f"key {key!r} stands twice, first in line {seen[key]}; keep one", problem_mark=key_node.start_mark
-            )
-        seen[key] = key_node.start_mark.line + 1
-    loader.flatten_mapping(node)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
 def read_district(folder: Path) -> District:
     """Read and cross-check a folder with `district.yaml`, buildings, `devices/` and `contracts/`.
 
@@ -78,7 +44,7 @@ def read_district(folder: Path) -> District:
     reader = _Reader(folder)
     district = reader.read()
     if reader.refusals:
-        raise DistrictError(reader.refusals)
+        raise DistrictError(sorted(reader.refusals, key=lambda r: (r.file, r.line or 0)))
     assert district is not None
     return district
 
@@ -89,39 +55,57 @@ class _Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.refusals: list[Refusal] = []
+        self.documents: dict[str, Document] = {}
+        self.unread: set[str] = set()  # device types and contracts whose own file was refused
         self.assets: dict[str, Asset] = {}
-        self.files: dict[str, str] = {}  # asset -> file
+        self.places: dict[str, tuple[str, KeyPath]] = {}  # asset -> its file and where it stands there
         self.buses: dict[str, Bus] = {}
         self.devices: list[Device] = []
         self.wires: dict[str, Wire] = {}
 
-    def refuse(self, file: Path | str, key: str, problem: str) -> None:
-        name = file if isinstance(file, str) else str(file.relative_to(self.folder.parent))
-        self.refusals.append(Refusal(name, key, problem))
+    def refuse(self, file: str, path: str | KeyPath, problem: str) -> None:
+        """Note one fault. `path` leads to the key; a list item that has a name is shown by it."""
+        parts: KeyPath = tuple(path.split(".")) if isinstance(path, str) else path
+        steps: KeyPath = tuple(int(p) if isinstance(p, str) and p.isdecimal() else p for p in parts if p != "")
+        document = self.documents.get(file)
+        if document is None:
+            self.refusals.append(Refusal(file, ".".join(map(str, steps)), problem))
+            return
+        key = ".".join(_named(document.data, steps))
+        self.refusals.append(Refusal(file, key, problem, document.line(steps)))
+
+    def shown(self, path: Path) -> str:
+        return path.relative_to(self.folder.parent).as_posix()
 
     def read(self) -> District | None:
         if not (self.folder / "district.yaml").is_file():
             self.refuse(f"{self.folder}", "", "holds no district.yaml; give the folder that does")
             return None
-        head = self.load(self.folder / "district.yaml", DistrictFile)
-        types = self.load_all("devices", DeviceType)
-        contracts = self.load_all("contracts", Contract)
+        for path in sorted(self.folder.rglob("*.yml")):
+            self.refuse(self.shown(path), "", "would not be read; let its name end in .yaml")
+        head = self.load(self.folder / "district.yaml", "district", DistrictFile)
+        types = self.load_all("devices", "device", DeviceType)
+        contracts = self.load_all("contracts", "contract", Contract)
         buildings: dict[str, BuildingFile] = {}
         for path in sorted(self.folder.glob("*.yaml")):
             if path.name == "district.yaml":
                 continue
             if not is_name(path.stem):
-                self.refuse(path, "", "is no building name; use lower case words joined by hyphens")
-            elif (building := self.load(path, BuildingFile)) is not None:
+                self.refuse(self.shown(path), "", "is no building name; use lower case words joined by hyphens")
+            elif (building := self.load(path, "building", BuildingFile)) is not None:
                 buildings[path.stem] = building
         for name, building in buildings.items():
             self.collect_assets(name, building)
-        self.check_references(contracts)
+        self.check_contracts(contracts)
+        self.check_references(buildings, contracts)
+        self.check_feeders()
         for name, building in buildings.items():
             for bus, entry in building.buses.items():
                 self.wire_bus(name, bus, entry, types)
+        self.check_watchdogs()
         if head is None:
             return None
+        self.check_head(head)
         return District(
             name=head.name,
             label=head.label,
@@ -139,170 +123,271 @@ class _Reader:
 
     # One file
 
-    def load(self, path: Path, model: type[M], **extra: str) -> M | None:
+    def load(self, path: Path, kind: str, model: type[M], **extra: str) -> M | None:
+        file = self.shown(path)
         try:
-            data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            self.refuse(path, "", f"is not readable YAML: {' '.join(str(error).split())}")
+            document = read_document(path)
+        except UnreadableError as error:
+            self.refusals.append(Refusal(file, "", error.problem, error.line))
             return None
-        if not isinstance(data, dict):
-            self.refuse(path, "", f"holds {type(data).__name__}; a mapping of keys to values is expected")
-            return None
+        self.documents[file] = document
+        for key in extra:
+            if key in document.data:
+                self.refuse(file, key, "is not a key that is known here; the name of the file says it, remove it")
         try:
-            return model.model_validate({**data, **extra})
+            return model.model_validate({**document.data, **extra})
         except ValidationError as error:
+            schema = json_schema(kind)
             for fault in error.errors():
-                self.refuse(path, _key(fault["loc"]), _sentence(dict(fault), model))
+                self.refuse(file, *explain(fault, schema))
             return None
 
-    def load_all(self, folder: str, model: type[M]) -> dict[str, M]:
+    def load_all(self, folder: str, kind: str, model: type[M]) -> dict[str, M]:
         loaded = {}
         for path in sorted((self.folder / folder).glob("*.yaml")):
-            if (item := self.load(path, model, name=path.stem)) is not None:
+            if (item := self.load(path, kind, model, name=path.stem)) is not None:
                 loaded[path.stem] = item
+            else:
+                self.unread.add(f"{folder}/{path.stem}")
         return loaded
+
+    # What stands in a file by itself
+
+    def check_head(self, head: DistrictFile) -> None:
+        file = f"{self.folder.name}/district.yaml"
+        for key, problem in time_zone_faults(head.place.time_zone):
+            self.refuse(file, f"place.{key}", problem)
+        for use, comfort in head.comfort.items():
+            for key, problem in comfort_faults(comfort):
+                self.refuse(file, f"comfort.{use}.{key}", problem)
+        used: dict[str, str] = {}
+        for name, asset in self.assets.items():
+            if isinstance(asset, Zone | Dwelling):
+                used.setdefault(asset.use, name)
+        for use, name in used.items():
+            if use not in head.comfort:
+                self.refuse(file, f"comfort.{use}", f"is missing, and {name} is one; say how warm it must be")
+
+    def check_contracts(self, contracts: Mapping[str, Contract]) -> None:
+        for name, contract in contracts.items():
+            for key, problem in contract_faults(contract):
+                self.refuse(f"{self.folder.name}/contracts/{name}.yaml", key, problem)
 
     # Assets
 
     def collect_assets(self, building: str, entry: BuildingFile) -> None:
         file = f"{self.folder.name}/{building}.yaml"
-        lines: list[tuple[str, str, Asset]] = [(f"assets.{n}", n, a) for n, a in entry.assets.items()]
-        if entry.dwellings and entry.homes is None:
-            self.refuse(file, "homes", "is missing; dwellings need use, substation and fabric")
-        elif entry.homes is not None:
-            homes = entry.homes
-            for i, line in enumerate(entry.dwellings):
-                dwelling = Dwelling(
-                    **line.model_dump(), use=homes.use, substation=homes.substation, fabric=homes.fabric
+        for short, asset in entry.assets.items():
+            if asset.name:
+                self.refuse(
+                    file, ("assets", short, "name"), f"is {asset.name!r}; an asset is called by its key, remove it"
                 )
-                lines.append((f"dwellings.{i}", line.name, dwelling))
-        for key, short, asset in lines:
-            name = f"{building}/{short}"
-            if not is_name(short):
-                self.refuse(file, key, f"is called {short!r}; use lower case words joined by hyphens")
-            elif name in self.assets:
-                self.refuse(file, key, f"is called {short}, and so is another asset of this building; rename one")
-            else:
-                full = {
-                    k: (v if "/" in v else f"{building}/{v}")
-                    for k in REFERENCES
-                    if isinstance(v := getattr(asset, k, None), str)
-                }
-                self.assets[name] = asset.model_copy(update={"name": name, **full})
-                self.files[name] = file
+            self.add_asset(file, ("assets", short), building, short, asset)
+        homes = entry.homes
+        if homes is None:
+            if entry.dwellings:
+                self.refuse(
+                    file, "homes", "is missing, but there are dwellings; it says their use, substation and fabric"
+                )
+            return
+        if not entry.dwellings:
+            self.refuse(file, "dwellings", "is missing, but homes is given; list them, or remove homes")
+        for i, line in enumerate(entry.dwellings):
+            dwelling = Dwelling(**line.model_dump(), use=homes.use, substation=homes.substation, fabric=homes.fabric)
+            self.add_asset(file, ("dwellings", i), building, line.name, dwelling)
 
-    def check_references(self, contracts: dict[str, Contract]) -> None:
+    def add_asset(self, file: str, path: KeyPath, building: str, short: str, asset: Asset) -> None:
+        name = f"{building}/{short}"
+        if not is_name(short):
+            self.refuse(file, path, f"is called {short!r}; use lower case words joined by hyphens")
+        elif name in self.assets:
+            self.refuse(file, path, f"is called {short}, and so is another asset of this building; rename one")
+        else:
+            full = {
+                k: (v if "/" in v else f"{building}/{v}")
+                for k in REFERENCES
+                if isinstance(v := getattr(asset, k, None), str)
+            }
+            self.assets[name] = asset.model_copy(update={"name": name, **full})
+            self.places[name] = (file, path)
+
+    def check_references(self, buildings: Mapping[str, BuildingFile], contracts: Mapping[str, Contract]) -> None:
         prms: dict[str, str] = {}
         for name, asset in self.assets.items():
-            file, short = self.files[name], name.partition("/")[2]
+            file, path = self.places[name]
             for field, kind in REFERENCES.items():
                 target = getattr(asset, field, None)
-                if target is not None and not isinstance(self.assets.get(target), kind):
-                    known = [n for n, a in self.assets.items() if isinstance(a, kind)]
-                    self.refuse(file, f"{short}.{field}", f"is {target}, which is no {kind.__name__.lower()}{_near(target, known)}")
-            if isinstance(asset, Supply) and asset.contract not in contracts:
-                self.refuse(file, f"{short}.contract", f"is {asset.contract}, which has no file in contracts/{_near(asset.contract, contracts)}")
+                if target is None or isinstance(asset, Dwelling):  # those share the one of `homes`
+                    continue
+                self.check_reference(file, (*path, field), target, kind)
+            if isinstance(asset, Supply):
+                self.check_contract_of(asset, contracts)
             if isinstance(asset, Supply | Dwelling):
                 owner = prms.setdefault(asset.prm, name)
                 if owner != name:
-                    self.refuse(file, f"{short}.prm", f"is {asset.prm}, which {owner} has too; a PRM is unique")
-            for message in asset_faults(asset):
-                self.refuse(file, f"{short}.{message}", "")
+                    self.refuse(file, (*path, "prm"), f"is {asset.prm}, which {owner} has too; a PRM is unique")
+            for key, problem in asset_faults(asset):
+                self.refuse(file, (*path, *key.split(".")), problem)
+            if isinstance(asset, Zone) and asset.cooling_occupied_c is not None:
+                source = self.assets.get(asset.substation)
+                if isinstance(source, Substation) and source.cold_limit_kw == 0:
+                    problem = f"is set, but {source.name} gives no cold; give that a cold_limit_kw, or remove it"
+                    self.refuse(file, (*path, "cooling_occupied_c"), problem)
+        for building, entry in buildings.items():
+            if entry.homes is not None:
+                target = entry.homes.substation
+                target = target if "/" in target else f"{building}/{target}"
+                self.check_reference(f"{self.folder.name}/{building}.yaml", ("homes", "substation"), target, Substation)
+
+    def check_reference(self, file: str, path: KeyPath, target: str, kind: type[Asset]) -> None:
+        if not isinstance(self.assets.get(target), kind):
+            what = _words(kind)
+            known = [n for n, a in self.assets.items() if isinstance(a, kind)]
+            self.refuse(file, path, f"is {target}, which is no {what} of this district{near(target, known)}")
+
+    def check_contract_of(self, supply: Supply, contracts: Mapping[str, Contract]) -> None:
+        if supply.contract in contracts or f"contracts/{supply.contract}" in self.unread:
+            return
+        file, path = self.places[supply.name]
+        problem = f"is {supply.contract}, which has no file in contracts/{near(supply.contract, contracts)}"
+        self.refuse(file, (*path, "contract"), problem)
+
+    def check_feeders(self) -> None:
+        """A feeder carries each of its charge points at least at the least current a car takes."""
+        for name, feeder in self.assets.items():
+            if isinstance(feeder, Feeder):
+                points = [p for p in self.assets.values() if isinstance(p, ChargePoint) and p.feeder == name]
+                least = max((p.kw(p.minimum_current_a) for p in points), default=0.0)
+                if feeder.limit_kw < least:
+                    file, path = self.places[name]
+                    problem = f"is {feeder.limit_kw:g}; one of its charge points alone needs {least:.2f} kW"
+                    self.refuse(file, (*path, "limit_kw"), problem)
 
     # Wiring
 
-    def wire_bus(self, building: str, short: str, entry: BusEntry, types: dict[str, DeviceType]) -> None:
-        file, key = f"{self.folder.name}/{building}.yaml", f"buses.{short}"
+    def wire_bus(self, building: str, short: str, entry: BusEntry, types: Mapping[str, DeviceType]) -> None:
+        file, path = f"{self.folder.name}/{building}.yaml", ("buses", short)
+        if not is_name(short):
+            self.refuse(file, path, f"is called {short!r}; use lower case words joined by hyphens")
         bus = Bus(f"{building}/{short}", entry.protocol, entry.host, entry.port, entry.device_instance)
         for other in self.buses.values():
             if other.address == bus.address:
-                self.refuse(file, f"{key}.host", f"is {bus.address}, and so is {other.name}; every bus has its own address")
+                problem = f"is {bus.address} with its port, and so is that of {other.name}; every bus has its own"
+                self.refuse(file, (*path, "host"), problem)
             if bus.device_instance is not None and other.device_instance == bus.device_instance:
-                self.refuse(file, f"{key}.device_instance", f"is {bus.device_instance}, and so is that of {other.name}; instances are unique")
-        if (entry.protocol == "bacnet") != (entry.device_instance is not None):
-            self.refuse(file, f"{key}.device_instance", "is needed for bacnet, and only there")
+                problem = f"is {bus.device_instance}, and so is that of {other.name}; instances are unique"
+                self.refuse(file, (*path, "device_instance"), problem)
+        if entry.protocol == "bacnet" and entry.device_instance is None:
+            self.refuse(file, (*path, "device_instance"), "is missing; a BACnet station has one, unique in the network")
+        elif entry.protocol == "modbus" and entry.device_instance is not None:
+            problem = f"is {entry.device_instance}, but a Modbus bus has none; remove it"
+            self.refuse(file, (*path, "device_instance"), problem)
         self.buses[bus.name] = bus
         taken: dict[object, str] = {}
         for i, device_entry in enumerate(entry.devices):
-            where = f"{key}.devices.{i}"
+            where = (*path, "devices", i)
             kind = types.get(device_entry.type)
             if kind is None:
-                self.refuse(file, f"{where}.type", f"is {device_entry.type}, which has no file in devices/{_near(device_entry.type, types)}")
-                continue
-            if kind.protocol != entry.protocol:
-                self.refuse(file, f"{where}.type", f"is {kind.name}, a {kind.protocol} device on a {entry.protocol} bus")
-                continue
-            for device in self.devices_of(file, where, building, device_entry, kind, bus):
-                self.wire_device(file, where, device, device_entry, taken)
+                if f"devices/{device_entry.type}" not in self.unread:
+                    problem = f"is {device_entry.type}, which has no file in devices/{near(device_entry.type, types)}"
+                    self.refuse(file, (*where, "type"), problem)
+            elif kind.protocol != entry.protocol:
+                spoken = f"which speaks {kind.protocol}, but this bus speaks {entry.protocol}"
+                problem = f"is {kind.name}, {spoken}; put it on another bus"
+                self.refuse(file, (*where, "type"), problem)
+            else:
+                for device in self.devices_of(file, where, building, device_entry, kind, bus):
+                    self.wire_device(file, where, device, device_entry, taken)
 
     def devices_of(
-        self, file: str, where: str, building: str, entry: DeviceEntry, kind: DeviceType, bus: Bus
+        self, file: str, where: KeyPath, building: str, entry: DeviceEntry, kind: DeviceType, bus: Bus
     ) -> Iterator[Device]:
-        if (entry.asset is None) == (entry.each is None):
-            self.refuse(file, where, "names neither or both of asset and each; give one of them")
-            return
-        place = "unit" if kind.protocol == "modbus" else "offset"
+        place, other = ("unit", "offset") if kind.protocol == "modbus" else ("offset", "unit")
         first = getattr(entry, place)
         if first is None:
-            self.refuse(file, f"{where}.{place}", f"is missing; a {kind.protocol} device needs it")
+            self.refuse(file, (*where, place), f"is missing; a {kind.protocol} device needs it")
             return
-        if entry.asset is not None:
-            name = entry.asset if "/" in entry.asset else f"{building}/{entry.asset}"
-            if name not in self.assets:
-                known = [a.partition("/")[2] for a in self.assets if a.startswith(building + "/")]
-                self.refuse(file, f"{where}.asset", f"is {entry.asset}, which is no asset here{_near(entry.asset, known)}")
-                return
-            names = [name]
-        else:
-            names = [n for n, a in self.assets.items() if a.building == building and _is_one(a, entry.each)]
-            if not names:
-                self.refuse(file, f"{where}.each", f"is {entry.each}, but this building has none")
-        for i, name in enumerate(names):
+        if getattr(entry, other) is not None:
+            self.refuse(file, (*where, other), f"is given, but a {kind.protocol} device has {place}; remove it")
+        for i, name in enumerate(self.measured(file, where, building, entry)):
             if place == "unit":
-                if first + i > 247:
-                    self.refuse(file, f"{where}.unit", f"reaches {first + i} for {name}; unit ids end at 247, use another bus")
+                if first + i > LAST_UNIT:
+                    problem = f"reaches {first + i} for {name}; unit ids end at {LAST_UNIT}, use another bus"
+                    self.refuse(file, (*where, "unit"), problem)
                     return
                 yield Device(name, kind, bus, unit=first + i)
             else:
                 yield Device(name, kind, bus, offset=first + i * entry.step)
 
+    def measured(self, file: str, where: KeyPath, building: str, entry: DeviceEntry) -> list[str]:
+        """The assets that an entry stands for."""
+        if (entry.asset is None) == (entry.each is None):
+            found = "neither asset nor each" if entry.asset is None else "both asset and each"
+            self.refuse(file, where, f"names {found}; give one of them")
+            return []
+        if entry.asset is not None:
+            name = entry.asset if "/" in entry.asset else f"{building}/{entry.asset}"
+            if name in self.assets:
+                return [name]
+            known = [a.partition("/")[2] for a, found in self.assets.items()
+                     if a.startswith(building + "/") and not isinstance(found, Dwelling)]  # fmt: skip
+            problem = f"is {entry.asset}, which is no asset here{near(entry.asset, known)}"
+            self.refuse(file, (*where, "asset"), problem)
+            return []
+        names = [n for n, a in self.assets.items() if a.building == building and _is_one(a, entry.each)]
+        if not names:
+            self.refuse(
+                file, (*where, "each"), f"is {entry.each}, but this building has none; list some, or remove the line"
+            )
+        return names
+
     def wire_device(
-        self, file: str, where: str, device: Device, entry: DeviceEntry, taken: dict[object, str]
+        self, file: str, where: KeyPath, device: Device, entry: DeviceEntry, taken: dict[object, str]
     ) -> None:
         self.devices.append(device)
         for quantity in entry.authority:
             if quantity not in device.type.points:
-                self.refuse(file, f"{where}.authority.{quantity}", f"is no quantity of {device.type.name}{_near(quantity, device.type.points)}")
+                problem = f"is no quantity of {device.type.name}{near(quantity, device.type.points)}"
+                self.refuse(file, (*where, "authority", quantity), problem)
         if device.type.protocol == "modbus":
-            owner = taken.setdefault(device.unit, device.asset)
-            if owner != device.asset:
-                self.refuse(file, f"{where}.unit", f"is {device.unit} for {device.asset}, and {owner} has it too")
+            claim = f"the {device.type.name} of {device.asset}"
+            owner = taken.setdefault(device.unit, claim)
+            if owner != claim:
+                problem = f"is {device.unit} for {claim}, and {owner} has it too; choose a free one"
+                self.refuse(file, (*where, "unit"), problem)
         for quantity, measure in device.type.points.items():
             point = f"{device.asset}/{quantity}"
             wire = Wire(point, device, measure, entry.authority.get(quantity, measure.authority))
             if wire.authority != "observe" and measure.write is None:
-                self.refuse(file, f"{where}.authority.{quantity}", f"is {wire.authority}, but {device.type.name} cannot be written there; use observe")
+                problem = f"is {wire.authority}, but {device.type.name} cannot be written there; use observe"
+                self.refuse(file, (*where, "authority", quantity), problem)
             if point in self.wires:
-                self.refuse(file, where, f"claims the point {point}, which {self.wires[point].bus.name} provides already; remove one")
+                problem = f"claims the point {point}, which {self.wires[point].bus.name} provides already; remove one"
+                self.refuse(file, where, problem)
                 continue
             self.wires[point] = wire
-            if device.type.protocol == "bacnet":
+            if isinstance(measure, BacnetObject):
+                kind, instance = wire.object_id
                 owner = taken.setdefault(wire.object_id, point)
                 if owner != point:
-                    kind, instance = wire.object_id
-                    self.refuse(file, f"{where}.offset", f"puts {point} on {kind} {instance}, where {owner} is; choose another offset")
+                    problem = f"puts {point} on {kind} {instance}, where {owner} is; choose another offset"
+                    self.refuse(file, (*where, "offset"), problem)
+                if instance > LAST_INSTANCE:
+                    problem = f"puts {point} on {kind} {instance}; instances end at {LAST_INSTANCE}, lower the offset"
+                    self.refuse(file, (*where, "offset"), problem)
 
-
-def asset_faults(asset: Asset) -> list[str]:
-    """What one asset's own figures contradict, as `key is value; what would be right`."""
-    faults = []
-    if isinstance(asset, Supply) and asset.physical_limit_kw < asset.subscribed_kw:
-        faults.append(
-            f"physical_limit_kw is {asset.physical_limit_kw}; it carries at least the subscribed {asset.subscribed_kw} kW"
-        )
-    if isinstance(asset, ChargePoint) and asset.minimum_current_a > asset.maximum_current_a:
-        faults.append(f"minimum_current_a is {asset.minimum_current_a}; it is at most the maximum of {asset.maximum_current_a} A")
-    return faults
+    def check_watchdogs(self) -> None:
+        """A device that relies on another one of its station to notice our absence has such a neighbour."""
+        guarded = {d.bus.name for d in self.devices if d.type.watchdog and d.type.watchdog.covers == "station"}
+        relying = {d.bus.name: d for d in self.devices if d.type.watchdog and d.type.watchdog.kind == "station"}
+        for bus, device in relying.items():
+            if bus not in guarded:
+                building, _, short = bus.partition("/")
+                problem = (
+                    f"has no device that watches for its station, but {device.type.name} relies on one; "
+                    "add a device whose watchdog covers the station, or write kind: none in the device type"
+                )
+                self.refuse(f"{self.folder.name}/{building}.yaml", ("buses", short, "devices"), problem)
 
 
 def _is_one(asset: Asset, each: str | None) -> bool:
@@ -311,25 +396,17 @@ def _is_one(asset: Asset, each: str | None) -> bool:
     return isinstance(asset, Dwelling) and (each == "dwelling" or asset.thermostat)
 
 
-def _key(loc: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in loc)
+def _words(kind: type[Asset]) -> str:
+    """`ChargePoint` as a person says it: charge point."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()
 
 
-def _near(word: str, known: object) -> str:
-    """`; did you mean X?` when something known looks like it."""
-    close = difflib.get_close_matches(word, [str(k) for k in known], n=1)  # type: ignore[attr-defined]
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _sentence(fault: dict[str, Any], model: type[BaseModel]) -> str:
-    """What pydantic found, as a sentence with value and remedy."""
-    kind, value = fault["type"], fault["input"]
-    if kind == "extra_forbidden":
-        return f"is not a key that is known here{_near(str(fault['loc'][-1]), model.model_fields)}; remove it or correct its name"
-    if kind == "missing":
-        return "is missing; add it"
-    message = fault["msg"].removeprefix("Value error, ")
-    if kind == "value_error":
-        return f": {message}"
-    shown = repr(value) if not isinstance(value, dict | list) else f"a {type(value).__name__}"
-    return f"is {shown}; {message[0].lower()}{message[1:]}"
+def _named(data: Any, path: Iterable[int | str]) -> Iterator[str]:
+    """The parts of a path; an item of a list by its name when it has one."""
+    for part in path:
+        below = data.get(part) if isinstance(data, dict) else None
+        if isinstance(data, list) and isinstance(part, int) and part < len(data):
+            below = data[part]
+        name = below.get("name") if isinstance(data, list) and isinstance(below, dict) else None
+        yield str(name if name is not None else part)
+        data = below
