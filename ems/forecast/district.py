@@ -1,0 +1,297 @@
+"""What the district needs forecast, what its history says of each, and the forecast itself.
+
+Three kinds of quantity are expected: what is metered (loads, homes), what is reckoned from meters (heat drawn from a
+tank, heat of people and equipment) and what the sky decides (weather, photovoltaics). Missing values stay missing all
+the way; a building's sum is scaled up when at least half of its flats answered, and missing below that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ems.assets import BaseLoad, Dwelling, Photovoltaic, Tank, Zone
+from ems.district import District
+from ems.forecast import sun, typical
+from ems.forecast.calendar import Calendar, calendar
+from ems.forecast.models import LONGEST_DAYS, Past
+from ems.forecast.race import Outlook, race
+from ems.forecast.sky import IRRADIANCE, clear_sky, weather_forecasts, weather_points
+from ems.series import Floats, Forecast, History
+from ems.slots import Slots, as_utc
+
+HISTORY_DAYS = LONGEST_DAYS
+MOST_DRAW_M3 = 0.6  # a flat's hot water in a slot; more is a meter exchange, not a bath
+ENOUGH_FLATS = 0.5
+SILENT_H = 24.0  # a meter that has said nothing for so long is named
+GAINS_SPREAD = 0.25  # of the gains: what no meter tells (assumption)
+TANK_SENSORS = ("top_temperature_c", "middle_temperature_c", "bottom_temperature_c")
+
+
+def history_points(district: District) -> list[str]:
+    """The wired points whose past `forecast` uses, each once."""
+    wanted = [*weather_points(district).values()]
+    wanted += [load.point("power_kw") for load in district.of(BaseLoad).values()]
+    for array in district.of(Photovoltaic).values():
+        wanted += [array.point("power_kw"), array.point("limit_share")]
+    metered = _homes(district)
+    for tank in district.of(Tank).values():
+        if tank.building in metered:
+            wanted += [home.point("hot_water_m3") for home in metered[tank.building]]
+        else:
+            wanted += [tank.point(q) for q in ("charge_power_kw", "heater_on", *TANK_SENSORS)]
+    for homes in metered.values():
+        wanted += [home.point("power_kw") for home in homes]
+    return [point for point in dict.fromkeys(wanted) if point in district.wires]
+
+
+class _Meter(NamedTuple):
+    """One row of the race: the point it is for, its past, and its climatology over past and horizon."""
+
+    point: str
+    past: Floats
+    typical: Floats
+
+
+def forecast(
+    district: District, history: History, weather: Mapping[str, Forecast], slots: Slots, issued_at: datetime
+) -> dict[str, Forecast]:
+    """What is expected over `slots`, by point, knowing nothing after `issued_at`.
+
+    Keys: weather points; `power_kw` of each base load, photovoltaic array (<= 0) and each building's `homes`; `draw_kw`
+    of each tank (useful heat); `gains_kw` of each zone and each building's `homes` (people and equipment, without sun).
+    `history` may lack points, slots and everything. Raises ValueError when the two grids do not fit.
+    """
+    issued_at = as_utc(issued_at)
+    seen = _Seen(history, slots, issued_at)
+    whole = calendar(seen.whole, district.place.time_zone)
+    target = calendar(slots, district.place.time_zone)
+    sky = clear_sky(district.place, whole)
+    made = weather_forecasts(
+        district, weather, {p: seen.of(p) for p in weather_points(district).values()}, whole, seen.known, target,
+        issued_at, sky,
+    )  # fmt: skip
+
+    meters = _meters(district, seen, whole)
+    if meters:
+        past = Past(np.stack([m.past for m in meters]), whole, np.stack([m.typical for m in meters]))
+        outlooks = race(past, np.arange(seen.first, seen.first + slots.count), known=seen.known)
+        for meter, outlook in zip(meters, outlooks, strict=True):
+            made[meter.point] = Forecast(
+                meter.point, issued_at, slots, outlook.low, outlook.median, outlook.high, outlook.model,
+                seen.silence(meter.past),
+            )  # fmt: skip
+        made |= _gains(district, meters, outlooks, whole, target, issued_at)
+    made |= _generation(district, seen, whole, target, made, issued_at, sky)
+    return made
+
+
+class _Seen:
+    """The history on one grid with the horizon behind it, cut at the instant of issue.
+
+    Slot 0 is the first of the past, `known` the first that may not be used, `first` the first of the horizon.
+    """
+
+    def __init__(self, history: History, slots: Slots, issued_at: datetime) -> None:
+        if history.slots.minutes != slots.minutes:
+            raise ValueError(
+                f"history has slots of {history.slots.minutes} minutes, the horizon of {slots.minutes}; use one grid"
+            )
+        step = slots.minutes * 60
+        begin, start = int(history.slots.start.timestamp()), int(slots.start.timestamp())
+        if (start - begin) % step:
+            raise ValueError(
+                f"history begins at {history.slots.start.isoformat()}, off the grid of {slots.start.isoformat()}"
+            )
+        oldest = start - (HISTORY_DAYS + 1) * 86400
+        self.skipped = max(oldest - begin, 0) // step
+        self.step_s = step
+        begin = min(max(begin, oldest), start)
+        self.first = (start - begin) // step
+        self.whole = Slots(
+            datetime.fromtimestamp(begin, tz=slots.start.tzinfo), self.first + slots.count, slots.minutes
+        )
+        # A slot is known when it has ended; the horizon itself is never known.
+        self.known = max(min((int(issued_at.timestamp()) - begin) // step, self.first), 0)
+        self._history = history
+
+    def of(self, point: str) -> Floats:
+        """The past of a point, [first]; NaN where nothing is known."""
+        values = np.full(self.first, np.nan)
+        given = self._history.values.get(point)
+        if given is not None:
+            part = given[self.skipped :][: self.known]
+            values[: len(part)] = np.where(np.isfinite(part), part, np.nan)
+        return values
+
+    def silence(self, past: Floats) -> str:
+        """In words, that a meter which has spoken says nothing any more; "" otherwise, and at a cold start."""
+        spoken = np.flatnonzero(np.isfinite(past))
+        if not len(spoken):
+            return ""
+        hours = (self.known - 1 - spoken[-1]) * self.step_s / 3600
+        return f"no measured value for {hours:.0f} h" if hours >= SILENT_H else ""
+
+
+def _homes(district: District) -> dict[str, list[Dwelling]]:
+    found: dict[str, list[Dwelling]] = {}
+    for home in district.dwellings.values():
+        found.setdefault(home.building, []).append(home)
+    return found
+
+
+def _meters(district: District, seen: _Seen, whole: Calendar) -> list[_Meter]:
+    homes = _homes(district)
+    meters = [
+        _Meter(load.point("power_kw"), seen.of(load.point("power_kw")), typical.base_load_kw(load, whole))
+        for load in district.of(BaseLoad).values()
+    ]
+    for building, flats in homes.items():
+        past = _sum_of_flats(np.stack([seen.of(f.point("power_kw")) for f in flats]))
+        meters.append(_Meter(f"{building}/homes/power_kw", past, typical.homes_kw(flats, whole)))
+    for tank in district.of(Tank).values():
+        flats = homes.get(tank.building, [])
+        draw = _metered_draw_kw(tank, flats, seen) if flats else _balanced_draw_kw(tank, seen)
+        usual = typical.draw_kw(tank, district.buildings[tank.building].use, whole)
+        meters.append(_Meter(tank.point("draw_kw"), draw, usual))
+    return meters
+
+
+def _sum_of_flats(values: Floats) -> Floats:
+    """The sum over rows, scaled up for the silent ones; NaN where fewer than half answered."""
+    count = np.isfinite(values).sum(axis=0)
+    total = np.nansum(values, axis=0)
+    enough = count >= ENOUGH_FLATS * len(values)
+    return np.where(enough, total * len(values) / np.maximum(count, 1), np.nan)
+
+
+def _metered_draw_kw(tank: Tank, flats: list[Dwelling], seen: _Seen) -> Floats:
+    """Useful heat of a building's hot water from its flats' meters, kW: volume x 1.163 kWh/m3K x (60 degC - cold).
+
+    Counters are read at the start of each slot; one that goes back or leaps was exchanged, and says nothing there.
+    """
+    counted = np.stack([seen.of(f.point("hot_water_m3")) for f in flats])
+    drawn = np.full_like(counted, np.nan)
+    drawn[:, :-1] = np.diff(counted, axis=1)
+    drawn[(drawn < 0) | (drawn > MOST_DRAW_M3)] = np.nan
+    heat = typical.WATER_KWH_PER_M3_K * (typical.HOT_WATER_C - tank.cold_water_c)
+    return np.asarray(_sum_of_flats(drawn) * heat * 3600 / seen.step_s)
+
+
+def _balanced_draw_kw(tank: Tank, seen: _Seen) -> Floats:
+    """Useful heat drawn from a tank without meters behind it, kW: what went in and did not stay or get lost.
+
+    Charge and heater, less recirculation and standing losses, less the change of stored heat by three temperatures,
+    smoothed over five slots because sensors are coarse.
+    """
+    stored_kwh = (
+        tank.volume_m3 * typical.WATER_KWH_PER_M3_K * np.mean([seen.of(tank.point(q)) for q in TANK_SENSORS], axis=0)
+    )
+    change_kw = np.full(len(stored_kwh), np.nan)
+    if len(stored_kwh) > 2:
+        change_kw[1:-1] = (stored_kwh[2:] - stored_kwh[:-2]) / 2 * 3600 / seen.step_s
+    heater_kw = tank.heater_kw * seen.of(tank.point("heater_on")) if tank.heater_kw > 0 else 0.0
+    losses_kw = tank.recirculation_loss_kw + tank.standing_loss_kw
+    draw = seen.of(tank.point("charge_power_kw")) + heater_kw - losses_kw - change_kw
+    finite = np.isfinite(draw)
+    window = np.ones(min(5, max(len(draw), 1)))
+    if not len(draw):
+        return draw
+    total = np.convolve(np.where(finite, draw, 0.0), window, "same")
+    count = np.convolve(finite.astype(float), window, "same")
+    return np.asarray(np.where(finite, np.maximum(total / np.maximum(count, 1), 0), np.nan))
+
+
+def _gains(
+    district: District,
+    meters: list[_Meter],
+    outlooks: list[Outlook],
+    whole: Calendar,
+    target: Calendar,
+    issued_at: datetime,
+) -> dict[str, Forecast]:
+    """Heat of people and equipment. Nobody measures it; electricity is its witness.
+
+    A zone's design gains are scaled by what the building's own load of the same use takes against its climatology (an
+    office that is half empty in August takes less); a home's appliances warm as they are used.
+    """
+    expected = {meter.point: (meter, outlook) for meter, outlook in zip(meters, outlooks, strict=True)}
+    made = {}
+    begin = whole.slots.count - target.slots.count
+    loads = district.of(BaseLoad).values()
+    for zone in district.of(Zone).values():
+        design = typical.zone_gains_kw(zone, target)
+        witness = next((x for x in loads if x.building == zone.building and x.use == zone.use), None)
+        share, model = 1.0, "timetable"
+        if witness is not None:
+            meter, outlook = expected[witness.point("power_kw")]
+            if np.isfinite(meter.past).any():
+                share = float(np.clip(outlook.median.sum() / meter.typical[begin:].sum(), 0.4, 1.5))
+                model = "timetable and electricity"
+        made[zone.point("gains_kw")] = _spread(zone.point("gains_kw"), design * share, target, issued_at, model)
+    for building, flats in _homes(district).items():
+        _, outlook = expected[f"{building}/homes/power_kw"]
+        point = f"{building}/homes/gains_kw"
+        gains = typical.homes_gains_kw(flats, target, outlook.median / typical.homes_mean_kw(flats))
+        made[point] = _spread(point, gains, target, issued_at, "presence and electricity")
+    return made
+
+
+def _spread(point: str, median: Floats, target: Calendar, issued_at: datetime, model: str) -> Forecast:
+    return Forecast(
+        point, issued_at, target.slots, median * (1 - GAINS_SPREAD), median, median * (1 + GAINS_SPREAD), model
+    )
+
+
+def _generation(
+    district: District,
+    seen: _Seen,
+    whole: Calendar,
+    target: Calendar,
+    made: Mapping[str, Forecast],
+    issued_at: datetime,
+    sky: pd.DataFrame,
+) -> dict[str, Forecast]:
+    """Photovoltaic arrays; without a weather station the usual clearness of the place."""
+    arrays = district.of(Photovoltaic)
+    if not arrays:
+        return {}
+    begin = seen.first
+    ahead = sky.iloc[begin:].reset_index(drop=True)
+    clear = sky["ghi"].to_numpy()
+    point = weather_points(district).get(IRRADIANCE)
+    irradiance = made[point] if point is not None else _usual_sun(ahead["ghi"].to_numpy(), target, issued_at)
+    measured = seen.of(point) if point is not None else np.full(begin, np.nan)
+    now = sun.clearness_now(measured, clear[:begin], seen.known, 60 // target.slots.minutes)
+    lead_h = np.asarray((np.arange(target.slots.count) + begin - seen.known + 0.5) * target.slots.hours)
+    ghi = sun.blended_ghi(irradiance, clear[begin:], now, lead_h)
+    behind = calendar(Slots(seen.whole.start, max(begin, 1), seen.whole.minutes), district.place.time_zone)
+    forecasts = {}
+    for array in arrays.values():
+        share = None
+        if begin:
+            share = sun.learnt_share(
+                array,
+                seen.of(array.point("power_kw")),
+                seen.of(array.point("limit_share")),
+                measured,
+                sky.iloc[:begin],
+                behind,
+            )
+        low, median, high = sun.generation_kw(array, ghi, ahead, target, share)
+        model = "plane of array" if share is None else f"plane of array x {share:.2f} learnt"
+        forecasts[array.point("power_kw")] = Forecast(
+            array.point("power_kw"), issued_at, target.slots, low, median, high, model, irradiance.fallback
+        )
+    return forecasts
+
+
+def _usual_sun(clear: Floats, target: Calendar, issued_at: datetime) -> Forecast:
+    return Forecast(
+        "sky/weather/irradiance_w_per_m2", issued_at, target.slots, 0.35 * clear, 0.8 * clear, clear,
+        "climatology", "the district has no weather station",
+    )  # fmt: skip
