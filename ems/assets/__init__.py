@@ -1,10 +1,43 @@
-"""The asset types of a district, one file each."""
+"""The asset types of a district, one file each.
 
+An asset file holds
+
+- the data: one or more `Asset` classes, listed in `TYPES`;
+- the planner's law: functions for numbers, arrays and Pyomo expressions alike (planner, checker and tests share them);
+- `build(block, fleet, outlook) -> Part`: ordinary Pyomo rules over the whole fleet, indexed by name and slot. No
+  Python `if` on an index, sums over Pyomo Sets only, a constraint's name is a statement (`keeps_energy`): so a later
+  compiler can turn a family of rules into arrays at once;
+- `actuate(planned, fleet, outlook) -> [Setpoint]`: what its devices shall stand at during the running slot.
+
+What a file needs from the rest of the district it gets from the `Outlook`, what it adds it hands back as a `Part`
+(`ems/assets/outlook.py`): ports to nodes, priced variables, slacks with a name for people. The optimiser walks
+`ASSET_FILES` and knows no asset type. A new type is one file, and one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ems.assets import (
+    base_load,
+    battery,
+    charging,
+    loop,
+    photovoltaic,
+    plant,
+    substation,
+    supply,
+    tank,
+    weather_station,
+    zone,
+)
 from ems.assets.asset import Asset, Entry
 from ems.assets.base_load import BaseLoad
 from ems.assets.battery import Battery
 from ems.assets.charging import BikeRoom, ChargePoint, Feeder
 from ems.assets.loop import Loop
+from ems.assets.outlook import Outlook, Part, Planned
 from ems.assets.photovoltaic import Photovoltaic
 from ems.assets.plant import Plant
 from ems.assets.substation import Substation
@@ -12,28 +45,32 @@ from ems.assets.supply import Supply
 from ems.assets.tank import Tank
 from ems.assets.weather_station import WeatherStation
 from ems.assets.zone import Dwelling, Fabric, Opening, Zone
+from ems.command import Setpoint
 
-# A new asset type: its file, and a line here.
-ASSET_TYPES: tuple[type[Asset], ...] = (
-    BaseLoad,
-    Battery,
-    BikeRoom,
-    ChargePoint,
-    Dwelling,
-    Feeder,
-    Loop,
-    Photovoltaic,
-    Plant,
-    Substation,
-    Supply,
-    Tank,
-    WeatherStation,
-    Zone,
-)
+
+class AssetFile(Protocol):
+    """What a module of this folder offers."""
+
+    @property
+    def TYPES(self) -> tuple[type[Asset], ...]: ...  # noqa: N802
+
+    def build(self, block: Any, fleet: Mapping[str, Any], outlook: Outlook) -> Part: ...
+
+    def actuate(self, planned: Planned, fleet: Mapping[str, Any], outlook: Outlook) -> list[Setpoint]: ...
+
+
+# A new asset type: its file, and a word here.
+ASSET_FILES: tuple[AssetFile, ...] = (
+    base_load, battery, charging, loop, photovoltaic, plant, substation, supply, tank, weather_station, zone,
+)  # fmt: skip
+
+ASSET_TYPES: tuple[type[Asset], ...] = tuple(kind for file in ASSET_FILES for kind in file.TYPES)
 
 __all__ = [
+    "ASSET_FILES",
     "ASSET_TYPES",
     "Asset",
+    "AssetFile",
     "BaseLoad",
     "Battery",
     "BikeRoom",

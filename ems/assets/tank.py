@@ -2,13 +2,41 @@
 
 Outlet at least 55 degC and return at least 50 degC always; what is flexible is the hot volume and 55-65 degC.
 charge_kw > 0 is heat from the plant into the tank.
+
+The planner counts hot energy: the heat above cold water of those layers that are hot enough to be drawn. A mixed tank
+at 40 degC holds as much heat as a half-hot one and serves nobody; it counts as empty.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from ems.assets.asset import Asset, Celsius, NotNegative, Positive
+import numpy as np
+import pyomo.environ as pyo
+
+from ems.assets.asset import Asset, Celsius, NotNegative, Positive, Share
+from ems.assets.loop import WATER_KWH_PER_M3_K
+from ems.assets.outlook import (
+    Cost,
+    Outlook,
+    Part,
+    Planned,
+    Port,
+    Slack,
+    both,
+    index_fleet,
+    per_name,
+    per_slot,
+    price_words,
+    upper,
+)
+from ems.command import Setpoint
+
+DRAWN_FROM_C, FULLY_FROM_C = 40.0, 50.0  # a layer below the first serves no tap, above the second it counts whole
+FULL_SHARE = 0.95  # the layer around the heat exchanger's foot never gets hot
+DESIGN_TOP_C, DESIGN_MIDDLE_C, DESIGN_BOTTOM_C = 60.0, 57.0, 45.0
+HOT_WATER_COP = 2.8  # of order, to price what is left in the tank at the end
 
 
 class Tank(Asset):
@@ -26,3 +54,183 @@ class Tank(Asset):
     maximum_c: Celsius = 65.0
     cold_water_c: Celsius = 15.0
     daily_draw_m3: Positive  # at 60 degC equivalents, design mean
+    minimum_hot_share: Share = 0.4  # of the volume, kept at minimum_c for the next draw (assumption)
+
+    @property
+    def kwh_per_k(self) -> float:
+        return self.volume_m3 * WATER_KWH_PER_M3_K
+
+    @property
+    def empty_kwh(self) -> float:
+        """Hot energy below which the outlet is no longer safe at 55 degC."""
+        return self.kwh_per_k * self.minimum_hot_share * (self.minimum_c - self.cold_water_c)
+
+    @property
+    def full_kwh(self) -> float:
+        return self.kwh_per_k * FULL_SHARE * (self.maximum_c - self.cold_water_c)
+
+    @property
+    def design_draw_kw(self) -> float:
+        """Useful heat drawn, mean of the design day."""
+        return self.daily_draw_m3 * WATER_KWH_PER_M3_K * (60.0 - self.cold_water_c) / 24
+
+
+TYPES = (Tank,)
+
+
+def next_energy_kwh(energy_kwh: Any, charge_kw: Any, heater_kw: Any, draw_kw: Any, loss_kw: float, hours: float) -> Any:
+    """Hot energy at the end of a slot, kWh."""
+    return energy_kwh + hours * (charge_kw + heater_kw - draw_kw - loss_kw)
+
+
+def hot_energy_kwh(layers_c: Any, kwh_per_k: float, cold_water_c: float) -> float:
+    """Hot energy of layers of equal volume, degC: those above 50 count whole, those below 40 not at all."""
+    layers = np.asarray(layers_c, dtype=float)
+    counts = np.clip((layers - DRAWN_FROM_C) / (FULLY_FROM_C - DRAWN_FROM_C), 0, 1)
+    return float(kwh_per_k * np.mean(counts * np.maximum(layers - cold_water_c, 0)))
+
+
+def energy_now_kwh(tank: Tank, outlook: Outlook) -> float:
+    """Hot energy now, from the three sensors, clipped into what the tank can hold."""
+    quantities = ("top_temperature_c", "middle_temperature_c", "bottom_temperature_c")
+    foreseen = outlook.foreseen.get(tank.point("energy_kwh"))
+    unknown = [q for q in quantities if outlook.snapshot.value(tank.point(q)) is None]
+    if unknown and foreseen is not None:
+        outlook.note(f"{tank.name}: {', '.join(unknown)} not known: the previous plan's {foreseen:.4g} kWh stand in")
+        return foreseen
+    layers = [
+        outlook.measured(tank.point("top_temperature_c"), DESIGN_TOP_C),
+        outlook.measured(tank.point("middle_temperature_c"), DESIGN_MIDDLE_C),
+        outlook.measured(tank.point("bottom_temperature_c"), DESIGN_BOTTOM_C),
+    ]
+    energy = hot_energy_kwh(layers, tank.kwh_per_k, tank.cold_water_c)
+    return outlook.bounded(tank.point("hot_energy_kwh"), energy, 0.0, tank.full_kwh)
+
+
+def build(block: Any, fleet: Mapping[str, Tank], outlook: Outlook) -> Part:
+    """Hot energy between empty and full; what a draw cannot get is named, and so is a tank below its safe minimum."""
+    slots, worth = outlook.slots, outlook.worth
+    index_fleet(block, fleet, slots)
+    draws = {n: np.maximum(outlook.expected(a.point("draw_kw"), a.design_draw_kw), 0) for n, a in fleet.items()}
+    # Losses too may go unmet when the tank is truly empty: cold water loses no heat.
+    losses = {n: a.recirculation_loss_kw + a.standing_loss_kw for n, a in fleet.items()}
+    limits = {n: (a.charge_limit_kw, a.heater_kw, a.full_kwh) for n, a in fleet.items()}
+    block.draw_kw = pyo.Param(block.fleet, block.flows, initialize=per_slot(draws))
+    block.loss_kw = pyo.Param(block.fleet, initialize=per_name(losses))
+    block.empty_kwh = pyo.Param(block.fleet, initialize=per_name({n: a.empty_kwh for n, a in fleet.items()}))
+    block.at_start_kwh = pyo.Param(block.fleet, initialize={n: energy_now_kwh(a, outlook) for n, a in fleet.items()})
+    block.charge_kw = pyo.Var(
+        block.fleet, block.flows, bounds=lambda _, n, t: (0.0, limits[n][0] * outlook.in_service(n))
+    )
+    block.heater_kw = pyo.Var(
+        block.fleet, block.flows, bounds=lambda _, n, t: (0.0, limits[n][1] * outlook.in_service(n))
+    )
+    block.energy_kwh = pyo.Var(block.fleet, block.stocks, bounds=lambda _, n, t: (0.0, limits[n][2]))
+    block.undrawn_kw = pyo.Var(block.fleet, block.flows, bounds=upper({n: draws[n] + losses[n] for n in fleet}))
+    block.short_kwh = pyo.Var(block.fleet, block.stocks, bounds=(0, None))
+
+    @block.Constraint(block.fleet)  # type: ignore[untyped-decorator]
+    def starts_as_measured(b: Any, n: Any) -> Any:
+        return b.energy_kwh[n, 0] == b.at_start_kwh[n]
+
+    @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]
+    def keeps_hot_energy(b: Any, n: Any, t: Any) -> Any:
+        served = b.draw_kw[n, t] - b.undrawn_kw[n, t]
+        return b.energy_kwh[n, t + 1] == next_energy_kwh(
+            b.energy_kwh[n, t], b.charge_kw[n, t], b.heater_kw[n, t], served, b.loss_kw[n], slots.hours
+        )
+
+    @block.Constraint(block.fleet, block.stocks)  # type: ignore[untyped-decorator]
+    def stays_safely_hot(b: Any, n: Any, t: Any) -> Any:
+        return b.energy_kwh[n, t] + b.short_kwh[n, t] >= b.empty_kwh[n]
+
+    # A kWh missing for an hour costs hot_water_per_kwh. A draw refused costs more than being short for the whole
+    # horizon, so that water is only refused by a tank that is really empty.
+    short = worth.hot_water_per_kwh * slots.hours
+    refused = 1.5 * worth.hot_water_per_kwh * (slots.count * slots.hours + 1) * slots.hours
+    at_end = np.zeros((len(fleet), slots.count + 1))
+    for i, (_, tank) in enumerate(fleet.items()):
+        at_end[i, -1] = -float(np.mean(outlook.tariffs[tank.supply].import_per_kwh)) / HOT_WATER_COP
+    return Part(
+        ports=(
+            Port("hot_water", block.charge_kw, {n: a.plant for n, a in fleet.items()}),
+            Port("electricity", block.heater_kw, {n: a.supply for n, a in fleet.items()}),
+        ),
+        costs=(
+            Cost("hot_water", block.short_kwh, short),
+            Cost("hot_water", block.undrawn_kw, refused),
+            Cost("stores", block.energy_kwh, at_end),
+        ),
+        slacks=(
+            Slack(
+                block.undrawn_kw,
+                "eau chaude non servie",
+                "hot water not served",
+                "kWh",
+                slots.hours,
+                "plus de puissance de charge ou d'appoint",
+                "more charging power or a larger heater",
+            ),
+            Slack(
+                block.short_kwh,
+                "ballon sous son minimum sûr",
+                "tank below its safe minimum",
+                "kWh·h",
+                slots.hours,
+                "charger plus tôt, vérifier la centrale",
+                "charge earlier, check the plant",
+            ),
+        ),
+        holds=(block.charge_kw,),
+    )
+
+
+def setpoint_c(tank: Tank, energy_kwh: float) -> float:
+    """Tank set point at which it comes to hold a hot energy, degC: from minimum + 2 K to maximum as it fills."""
+    span = tank.full_kwh - tank.empty_kwh
+    fill = 1.0 if span <= 0 else min(max((energy_kwh - tank.empty_kwh) / span, 0.0), 1.0)
+    low = min(tank.minimum_c + 2.0, tank.maximum_c)
+    return low + fill * (tank.maximum_c - low)
+
+
+def running_setpoint_c(planned: Planned, name: str, tank: Tank) -> float:
+    """The set point for the running slot: what the plan reaches within the next hour."""
+    ahead = planned.state(name, "energy_kwh")[1:5]
+    return round(setpoint_c(tank, float(np.max(ahead))), 1)
+
+
+def may_charge(planned: Planned, name: str, tank: Tank) -> bool:
+    """Whether the tank takes heat now: the plan says so, or it stands so near its minimum that it must be free to."""
+    energy = planned.state(name, "energy_kwh")
+    near_empty = float(energy[:2].min()) < tank.empty_kwh + 0.15 * (tank.full_kwh - tank.empty_kwh)
+    return near_empty or float(planned.flow(name, "charge_kw")[0]) > 0.02 * tank.charge_limit_kw
+
+
+def actuate(planned: Planned, fleet: Mapping[str, Tank], outlook: Outlook) -> list[Setpoint]:
+    """Set point, charge release and pasteurisation. The recirculation pump is never ours."""
+    setpoints = []
+    for name, tank in fleet.items():
+        fr, en = price_words(outlook.tariffs.get(tank.supply))
+        charging, setpoint = may_charge(planned, name, tank), running_setpoint_c(planned, name, tank)
+        planned_kw = float(planned.flow(name, "charge_kw")[0])
+        if not outlook.in_service(name):
+            charging, why = False, both("hors service", "out of service")
+        elif charging and planned_kw > 0.02 * tank.charge_limit_kw:
+            why = both(f"charge {planned_kw:.0f} kW {fr}", f"charges {planned_kw:.0f} kW {en}")
+        elif charging:
+            why = both("près de son minimum : libre de charger", "near its minimum: free to charge")
+        else:
+            why = both(f"attend : assez chaud, courant {fr}", f"waits: hot enough, power {en}")
+        setpoints += [
+            Setpoint(tank.point("setpoint_c"), setpoint, why),
+            Setpoint(tank.point("charge_on"), float(charging), why),
+            Setpoint(
+                tank.point("pasteurisation_on"),
+                0.0,
+                both(
+                    "sortie toujours à 55 °C ou plus : pas de choc thermique",
+                    "outlet always at 55 °C or more: no thermal shock",
+                ),
+            ),
+        ]
+    return setpoints
