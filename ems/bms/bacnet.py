@@ -54,9 +54,8 @@ from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Writ
 from ems.district import Bus, Wire
 from ems.points import Quality, Sample
 
-APDU_TIMEOUT_MS = 500
 APDU_RETRIES = 1
-ANSWER_TIMEOUT_S = 5.0  # the library's own give up after 1 s; this one is for an answer that hangs in segments
+SEGMENTS_S = 4.0  # on top of the time-out, for an answer that comes in segments or hangs in them
 _ABORT_TOO_BIG = (1, 4, 9, 11)  # buffer overflow, segmentation not supported, out of resources, APDU too long
 
 
@@ -75,8 +74,9 @@ class Stack:
     requests to any 127.x.y.z on its own port for itself.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, timeout_s: float = 1.0) -> None:
         self.address = address
+        self.timeout_s = timeout_s
         self._lite: Any = None
         self._app: Any = None
 
@@ -96,7 +96,7 @@ class Stack:
         except Exception as fault:
             raise OSError(f"BACnet address {self.address} cannot be taken: {fault}") from None
         self._app = self._lite.this_application.app
-        self._app.device_object.apduTimeout = APDU_TIMEOUT_MS
+        self._app.device_object.apduTimeout = int(self.timeout_s * 1000 / (APDU_RETRIES + 1))
         self._app.device_object.numberOfApduRetries = APDU_RETRIES
         self._app.asap.sap_response = self._answered
         for link in self._app.link_layers.values():
@@ -119,9 +119,9 @@ class Stack:
         pdu.apduSA, pdu.apduMaxSegs, pdu.apduMaxResp = True, 64, 1024
         pdu.put_data(data)
         try:
-            answer = await asyncio.wait_for(self._app.request(pdu), ANSWER_TIMEOUT_S)
+            answer = await asyncio.wait_for(self._app.request(pdu), self.timeout_s + SEGMENTS_S)
         except TimeoutError:
-            raise NoAnswerError(f"{address} did not answer within {ANSWER_TIMEOUT_S} s") from None
+            raise NoAnswerError(f"{address} did not finish its answer") from None
         except ErrorRejectAbortNack as nack:
             raise _translate(address, nack) from None
         return bytes(answer.pduData) if isinstance(answer, ComplexAckPDU) else b""
@@ -215,7 +215,7 @@ class BacnetLine(Line):
 
     async def sweep(self) -> dict[str, Sample]:
         samples: dict[str, Sample] = {}
-        at = 0
+        at, why = 0, ""
         while at < len(self.batches):
             batch, request = self.batches[at]
             try:
@@ -226,7 +226,7 @@ class BacnetLine(Line):
                 at += 1
                 continue
             except DeviceError as refusal:
-                self.breaker.last_error = str(refusal)
+                self.breaker.last_error = why = str(refusal)
                 if refusal.too_big and self.batch_size > 1:
                     self._plan(self.batch_size // 2)  # remembered: the station told us what it can carry
                     at = 0
@@ -236,6 +236,8 @@ class BacnetLine(Line):
             for wire in batch:
                 samples[wire.point] = self._sample(wire, found.get(self.properties[wire.point]))
             at += 1
+        if not samples and why:
+            raise NoAnswerError(why)  # a station that refuses everything is as good as silent
         self.breaker.answered()
         return samples
 
@@ -317,7 +319,7 @@ class BacnetLine(Line):
         if command.value is None:
             if slot is None or isinstance(slot, PropertyFault):
                 return Written(present)
-            return Overridden(present, f"priority {command.priority}")
+            return Refused(f"the device acknowledged, but still holds {slot} at priority {command.priority}")
         if _equal(present, command.value):
             return Written(command.value)
         if not isinstance(slot, float) or not _equal(slot, command.value):
@@ -344,8 +346,11 @@ class BacnetLine(Line):
 
     async def answers(self, which: Hashable) -> bool:
         first = next(iter(self.properties.values()))
-        with contextlib.suppress(DeviceError):  # a refusal is an answer too
+        try:
             await self._ask(read_request([first]))
+        except DeviceError as refusal:
+            self.breaker.last_error = str(refusal)
+            return False
         self.breaker.answered()
         return True
 

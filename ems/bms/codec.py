@@ -49,10 +49,9 @@ def encode(register: Register, value: float) -> tuple[int, ...]:
             raw = register.nan
         else:
             raise ValueError(f"NaN has no place in {register.type} without a nan sentinel")
-    elif math.isinf(value):
-        raise ValueError("infinity is no value for a register")
+    elif math.isinf(raw := value / register.scale):
+        raise ValueError(f"{value} at scale {register.scale} is infinite; no register holds that")
     else:
-        raw = value / register.scale
         if not register.type.startswith("float"):
             raw = round(raw)
             if raw == register.nan:

@@ -53,7 +53,7 @@ class Field:
     """Every bus behind the wires, over real sockets.
 
     `bacnet_address` is our own BACnet device, such as `192.168.1.10/24:47808`; without it one is chosen, which only
-    works while all stations are on loopback.
+    works while all stations are on loopback. `timeout_s` is how long a request may take, real seconds.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Field:
         for wire in self.wires.values():
             by_bus[wire.bus.name].append(wire)
         stations = [group[0].bus for group in by_bus.values() if group[0].bus.protocol == "bacnet"]
-        self._stack = Stack(bacnet_address or own_address(stations)) if stations else None
+        self._stack = Stack(bacnet_address or own_address(stations), timeout_s) if stations else None
         self._lines: dict[str, Line] = {}
         for name, group in by_bus.items():
             bus = group[0].bus

@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 
 from ems.bms.health import Breaker, BusHealth, Patience
 from ems.command import Command, Outcome, Refused, Unreachable
@@ -116,15 +116,15 @@ class Line(ABC):
         low, high = wire.measure.minimum, wire.measure.maximum
         if not math.isfinite(value):
             return Sample(None, Quality.MISSING, at)
-        if (low is not None and value < low) or (high is not None and value > high):
+        slack = 1e-6 * max(1.0, abs(value))  # a limit itself, carried as a float32, is within it
+        if (low is not None and value < low - slack) or (high is not None and value > high + slack):
             return Sample(None, Quality.IMPLAUSIBLE, at)
         return Sample(value, Quality.GOOD, at)
 
     @property
     def now(self) -> datetime:
-        """Site time of the sweep that runs. Only meant inside `sweep`."""
-        assert self._site_now is not None
-        return self._site_now
+        """Site time as last told; the beginning of time before that."""
+        return self._site_now or datetime.min.replace(tzinfo=UTC)
 
     @property
     def health(self) -> BusHealth:

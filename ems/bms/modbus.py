@@ -7,7 +7,9 @@ behind the same gateway, so a client that failed is thrown away and a new one co
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from functools import partial
+from typing import Any
 
 from pymodbus import ModbusException
 from pymodbus.client import AsyncModbusTcpClient
@@ -76,7 +78,7 @@ class ModbusLine(Line):
 
     async def sweep(self) -> dict[str, Sample]:
         samples: dict[str, Sample] = {}
-        answered, silences, why = 0, 0, ""
+        silences, why = 0, ""
         # Doubtful units last: the healthy ones are read whatever happens.
         for unit in sorted(self.units.values(), key=lambda u: u.breaker.failures):
             if unit.breaker.is_open:
@@ -84,22 +86,35 @@ class ModbusLine(Line):
             if silences >= SILENCES_PER_SWEEP:
                 break
             try:
-                for block in unit.blocks:
-                    samples.update(await self.read_block(unit, block))
+                found = await self.read_unit(unit)
             except NoConnectionError:
-                if not answered:
+                if not samples:
                     raise
                 break
             except NoAnswerError as silence:
-                unit.breaker.failed(str(silence))
                 silences, why = silences + 1, str(silence)
                 continue
-            answered += 1
-            unit.breaker.answered()
-        if answered:
+            why = unit.breaker.last_error
+            samples.update(found)
+        if samples:
             self.breaker.answered()
-        elif silences:
+        elif why:
             raise NoAnswerError(why)
+        return samples
+
+    async def read_unit(self, unit: Unit) -> dict[str, Sample]:
+        """Samples of one unit; none when it refuses everything. Tells its breaker. Raises NoAnswerError."""
+        samples: dict[str, Sample] = {}
+        try:
+            for block in unit.blocks:
+                samples.update(await self.read_block(unit, block))
+        except NoAnswerError as silence:
+            unit.breaker.failed(str(silence))
+            raise
+        if samples:
+            unit.breaker.answered()
+        else:
+            unit.breaker.failed(unit.breaker.last_error)
         return samples
 
     async def read_block(self, unit: Unit, block: Block) -> dict[str, Sample]:
@@ -131,9 +146,9 @@ class ModbusLine(Line):
         async with self.turn:
             client = await self.connected()
             ask = client.read_holding_registers if block.function == 3 else client.read_input_registers
-            return await self._answer(
-                ask(block.address, count=block.count, device_id=block.unit), block.function, block.count
-            )
+            # Called in there: without a connection pymodbus raises at the call, before anything is awaited.
+            call = partial(ask, block.address, count=block.count, device_id=block.unit)
+            return await self._answer(call, block.function, block.count)
 
     # Writing
 
@@ -193,9 +208,9 @@ class ModbusLine(Line):
         async with self.turn:
             client = await self.connected()
             if function == 6 and len(words) == 1:
-                await self._answer(client.write_register(address, words[0], device_id=unit), 6, None)
+                await self._answer(partial(client.write_register, address, words[0], device_id=unit), 6, None)
             else:
-                await self._answer(client.write_registers(address, words, device_id=unit), 16, None)
+                await self._answer(partial(client.write_registers, address, words, device_id=unit), 16, None)
 
     # The connection
 
@@ -219,9 +234,9 @@ class ModbusLine(Line):
             self._client.close()
             self._client = None
 
-    async def _answer(self, call: object, function: int, count: int | None) -> list[int]:
+    async def _answer(self, call: Callable[[], Awaitable[Any]], function: int, count: int | None) -> list[int]:
         try:
-            answer = await call  # type: ignore[misc]
+            answer = await call()
         except (ModbusException, OSError) as fault:
             self.discard()
             raise NoAnswerError(f"{self.bus.name}: {fault}") from None
@@ -246,27 +261,13 @@ class ModbusLine(Line):
         return [unit.number for unit in self.units.values() if unit.breaker.is_open]
 
     async def answers(self, which: Hashable) -> bool:
-        """A connection and one block; for the bus, of the unit that failed least."""
+        """Read one unit; for the bus, the one that failed least: another stands for it the next time."""
         if isinstance(which, int):
             unit = self.units[which]
         else:
             unit = min(self.units.values(), key=lambda u: u.breaker.failures)
-        try:
-            await self.request(unit.blocks[0])
-        except DeviceError as refusal:
-            if refusal.code in _FROM_GATEWAY and which is not None:
-                return False
-            if refusal.code in _FROM_GATEWAY:
-                unit.breaker.failed(str(refusal))
-                self.breaker.answered()  # the gateway itself speaks
-                return True
-        except MalformedError:
+        if not await self.read_unit(unit):
             return False
-        except NoAnswerError:
-            if which is None:
-                unit.breaker.failed("still silent")  # another unit stands for the bus next time
-            raise
-        unit.breaker.answered()
         self.breaker.answered()
         return True
 

@@ -18,13 +18,12 @@ from pymodbus.exceptions import NoSuchIdException
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from ems.bms.codec import decode, encode
+from ems.bms.codec import decode, encode, step
 from ems.bms.reads import register_of
 from ems.district import Bus, Register, Wire
 from ems.simulate.servers.plant import Plant
 
 _WRITE_FUNCTIONS = (6, 16, 22, 23)
-_LAYOUT = dict[int, list[Wire]]
 
 
 @dataclass
@@ -166,7 +165,8 @@ class Gateway:
             if offset < 0 or limits is None:
                 return ExcCodes.ILLEGAL_ADDRESS
             value = decode(register, values[offset : offset + register.count])
-            if not math.isfinite(value) or not limits.minimum <= value <= limits.maximum:
+            slack = step(register, value)
+            if not math.isfinite(value) or not limits.minimum - slack <= value <= limits.maximum + slack:
                 return ExcCodes.ILLEGAL_VALUE
             taken.append((wire, value))
         for wire, value in taken:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bacpypes3 import object as standard
-from bacpypes3.apdu import ConfirmedRequestPDU
+from bacpypes3.apdu import ConfirmedRequestPDU, Error
 from bacpypes3.app import Application
 from bacpypes3.basetypes import (
     BinaryPV,
@@ -28,7 +28,7 @@ from bacpypes3.basetypes import (
     StatusFlags,
 )
 from bacpypes3.constructeddata import ArrayOf
-from bacpypes3.errors import ExecutionError, PropertyError
+from bacpypes3.errors import PropertyError
 from bacpypes3.local.device import DeviceObject
 from bacpypes3.local.networkport import NetworkPortObject
 from bacpypes3.local.object import Object as LocalObject
@@ -140,7 +140,9 @@ class Served:
         if name != "presentValue" or limits is None:
             raise PropertyError("writeAccessDenied")
         wanted = None if isinstance(value, Null) else float(int(value) if isinstance(value, BinaryPV) else value)
-        if wanted is not None and (not math.isfinite(wanted) or not limits.minimum <= wanted <= limits.maximum):
+        if wanted is not None and (
+            not math.isfinite(wanted) or not _real(limits.minimum) <= wanted <= _real(limits.maximum)
+        ):
             raise PropertyError("valueOutOfRange")
         self._cell.put(16 if priority is None else priority, wanted)
 
@@ -224,13 +226,17 @@ class ServedApplication(Application):  # type: ignore[misc]
     cells: dict[int, Cell]
     failing = False
 
+    # Notifications would need present values that are pushed; ours are looked up when they are read.
+    do_SubscribeCOVRequest = None  # noqa: N815 - named by the library's dispatch
+
     async def indication(self, apdu: Any) -> None:
         if self.failing and isinstance(apdu, ConfirmedRequestPDU):
-            apdu = _Failing(apdu)
-        await super().indication(apdu)
-
-    async def do__Failing(self, apdu: Any) -> None:  # noqa: N802 - named by the library's dispatch
-        raise ExecutionError(errorClass="device", errorCode="operationalProblem")
+            fault = Error(
+                service_choice=apdu.apduService, errorClass="device", errorCode="operationalProblem", context=apdu
+            )
+            await self.response(fault)
+        else:
+            await super().indication(apdu)
 
     def direct(self, message: bytes) -> bytes | None:
         """The whole reply to a plain unsegmented ReadPropertyMultiple, or None for the library's way.
@@ -287,12 +293,9 @@ class ServedApplication(Application):  # type: ignore[misc]
         return bytes(out)
 
 
-class _Failing(ConfirmedRequestPDU):  # type: ignore[misc]
-    """A request that shall be answered with an error."""
-
-    def __init__(self, apdu: Any) -> None:
-        super().__init__(apdu.apduService, apdu.apduInvokeID)
-        self.update(apdu)
+def _real(value: float) -> float:
+    """A number as a BACnet Real carries it."""
+    return float(struct.unpack(">f", struct.pack(">f", value))[0])
 
 
 def _tagged(kind: str, value: float | None) -> bytes:
