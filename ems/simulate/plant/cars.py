@@ -112,6 +112,7 @@ class ChargePoints:
         self.paused = np.zeros(n)
         self.power_kw = np.zeros(n)
         self.current_a = np.zeros(n)
+        self._none = np.zeros(n)
         self.delivered_kwh = np.zeros(n)
         self.missing_kwh = np.zeros(n)  # at departure, over all sessions
         self.sessions = 0
@@ -159,8 +160,11 @@ class ChargePoints:
                 self._arrive(self._coming.pop(0))
             leaving = int(self.leaves[self.plugged].min()) if self.plugged.any() else minute + MINUTES
             self._next_change = min(leaving, self._coming[0].arrives if self._coming else minute + MINUTES)
-        allowed = np.minimum(self.limit_a, self.most_a)
         wants = self.plugged & (self.needed_kwh > 0) & ~self.asleep
+        if not wants.any():
+            self.power_kw, self.current_a = self._none, self._none
+            return
+        allowed = np.minimum(self.limit_a, self.most_a)
         taper = np.minimum(1.0, 0.25 + self.needed_kwh / 4.0)  # slower at the end
         current = np.where(wants & (allowed >= self.minimum_a), np.maximum(allowed * taper, self.minimum_a), 0.0)
         power = np.minimum(current * self.kw_per_a, self.needed_kwh / HOURS)

@@ -16,7 +16,8 @@ from ems.series import Floats
 from ems.simulate.plant.chance import chance
 from ems.simulate.plant.day import FACING_DEG, MINUTES, Day
 
-HOURS = 1 / 60
+STEP_MINUTES = 5  # how often the controllers of large zones look
+HOURS = STEP_MINUTES / 60
 OUTDOOR_PPM = 420.0
 PREHEAT_H = 1.5  # the timetable starts this long before people come
 BASE_GAIN_SHARE = 0.12  # of the gains, at night: servers, emergency light
@@ -59,13 +60,11 @@ class LargeZones:
         self._presence = np.zeros((MINUTES, n))
         self._timetable = np.zeros((MINUTES, n))
         self._gains = np.zeros((MINUTES, n))
-        self._moves = np.zeros(MINUTES, dtype=bool)
 
     def prepare(self, day: Day) -> None:
         """The day's people and timetables."""
         draw = chance(self.seed, "large-zones", day.number)
         hour = day.local_hour
-        self._moves = np.zeros(MINUTES, dtype=bool)
         for k, zone in enumerate(self.zones):
             opening = zone.opening
             closed = day.holiday & (zone.use not in ("hotel", "common-room"))
@@ -96,7 +95,7 @@ class LargeZones:
         return self._gains
 
     def step(self, minute: int) -> None:
-        """Set points and fresh air of one minute, then CO2."""
+        """Set points and fresh air for the next five minutes, then CO2."""
         own = self._timetable[minute] > 0
         timetable = self.mode == 1
         told = self.mode == 2

@@ -186,6 +186,8 @@ class World:
         self.setpoints = {"heating": np.full(n, 42.0), "hot_water": np.full(n, 66.0), "cold": np.full(n, 7.0)}
         self.plant_heartbeat = np.zeros(n)
         self.loop_setpoint, self.loop_pump = np.full(1, 16.0), np.full(1, 0.6)
+        self._air_change = np.ones(self.rooms.count)
+        self._setpoint_c = np.full(self.rooms.count, 19.0)
         self.facing = [*(d.orientation for d in dwellings), *("all" for _ in zones)]
 
         # Every electric device and the supply point it stands behind.
@@ -560,21 +562,23 @@ class World:
         if minute % 5 == 0:
             morning = self.residents.airs & (7.4 < self._local_hour[minute] < 7.7)
             rooms.move_windows(home.airing[minute // 5], home.present[minute], morning, outdoor)
-        large.step(minute)
+            large.step(minute)
+        self._air_change[:homes] = self._windy[minute]
+        self._air_change[homes:] = large.air_change * self._windy[minute]
+        setpoint = self._setpoint_c
+        setpoint[:homes] = self.residents.setpoint_c + self.home_offset_k
+        setpoint[homes:] = large.heating_c
 
-        heating_c = np.array([p.node_c["heating"] for p in self.plants])
-        cold_c = np.array([p.node_c["cold"] for p in self.plants])
+        heating_c, hot_water_c, cold_c = np.array([[p.node_c[side] for p in self.plants] for side in SIDES])
         subs.prepare(outdoor, heating_c, cold_c)
-        air_change = np.concatenate([np.full(homes, self._windy[minute]), large.air_change * self._windy[minute]])
-        setpoint = np.concatenate([self.residents.setpoint_c + self.home_offset_k, large.heating_c])
         rooms.step(
-            outdoor, self._gains[minute], self._sun[minute], air_change, subs.supply_c, subs.pump_on, subs.cold_supply_c, setpoint,
+            outdoor, self._gains[minute], self._sun[minute], self._air_change, subs.supply_c, subs.pump_on, subs.cold_supply_c, setpoint,
             large.cooling_c,
         )  # fmt: skip
         flow = rooms.valve * rooms.flow_kw_per_k
         subs.hand_over(rooms.substation_heat_kw, rooms.substation_cold_kw, rooms.of_substation @ flow, self.full_flow)
 
-        tanks.step(minute, np.array([p.node_c["hot_water"] for p in self.plants]))
+        tanks.step(minute, hot_water_c)
         tapped = home.tapped_l[minute] * tanks.hot_share[self.tank_of_home]
         self.water_meters.hot_l += tapped
         self.water_meters.cold_l += home.cold_l[minute] + home.tapped_l[minute] - tapped
