@@ -182,8 +182,8 @@ class DeviceType(Entry):
             _check_name(f"{used}.{quantity}", quantity, measure)
         self._refuse_overlaps()
         if any(m.write for m in self.points.values()) and self.watchdog is None:
-            raise ValueError(
-                "something can be written but watchdog is missing; say how the device falls back, or kind: none"
+            raise FaultError(
+                "watchdog", "is missing, but something can be written; say how the device falls back, or kind: none"
             )
         if self.watchdog and self.watchdog.quantity and self.watchdog.quantity not in self.points:
             counted = self.watchdog.quantity
@@ -224,5 +224,6 @@ def _check_name(key: str, quantity: str, measure: Measure) -> None:
     if wanted != given and not {wanted, given} <= {"share", "count", "state"}:
         fitting = ", ".join(unit for unit, what in RAW_UNITS.items() if what == wanted)
         raise FaultError(
-            f"{key}.unit", f"is {measure.unit}, a {given}, but the name says {wanted}; use {fitting or 'another name'}"
+            f"{key}.unit",
+            f"is {measure.unit}, which is {given}, but the name says {wanted}; use {fitting or 'another name'}",
         )

@@ -14,7 +14,7 @@ from ems.district.device import BacnetObject, DeviceType
 from ems.district.document import Document, UnreadableError, read_document
 from ems.district.faults import asset_faults, comfort_faults, contract_faults, time_zone_faults
 from ems.district.model import Building, BuildingFile, BusEntry, DeviceEntry, District, DistrictFile
-from ems.district.refusal import DistrictError, Refusal, explain, near
+from ems.district.refusal import DistrictError, Refusal, explain_all, near
 from ems.district.schema import json_schema
 from ems.district.wiring import Bus, Device, Wire
 from ems.market import Contract
@@ -60,6 +60,8 @@ class _Reader:
         self.assets: dict[str, Asset] = {}
         self.places: dict[str, tuple[str, KeyPath]] = {}  # asset -> its file and where it stands there
         self.buses: dict[str, Bus] = {}
+        self.homeless: set[str] = set()  # buildings whose dwellings could not be made
+        self.unwired: set[str] = set()  # buses with a device whose type is not known
         self.devices: list[Device] = []
         self.wires: dict[str, Wire] = {}
 
@@ -138,8 +140,8 @@ class _Reader:
             return model.model_validate({**document.data, **extra})
         except ValidationError as error:
             schema = json_schema(kind)
-            for fault in error.errors():
-                self.refuse(file, *explain(fault, schema))
+            for path_in_file, problem in explain_all(error.errors(), schema):
+                self.refuse(file, path_in_file, problem)
             return None
 
     def load_all(self, folder: str, kind: str, model: type[M]) -> dict[str, M]:
@@ -186,6 +188,7 @@ class _Reader:
         homes = entry.homes
         if homes is None:
             if entry.dwellings:
+                self.homeless.add(building)
                 self.refuse(
                     file, "homes", "is missing, but there are dwellings; it says their use, substation and fabric"
                 )
@@ -288,6 +291,7 @@ class _Reader:
             where = (*path, "devices", i)
             kind = types.get(device_entry.type)
             if kind is None:
+                self.unwired.add(bus.name)
                 if f"devices/{device_entry.type}" not in self.unread:
                     problem = f"is {device_entry.type}, which has no file in devices/{near(device_entry.type, types)}"
                     self.refuse(file, (*where, "type"), problem)
@@ -335,7 +339,7 @@ class _Reader:
             self.refuse(file, (*where, "asset"), problem)
             return []
         names = [n for n, a in self.assets.items() if a.building == building and _is_one(a, entry.each)]
-        if not names:
+        if not names and building not in self.homeless:
             self.refuse(
                 file, (*where, "each"), f"is {entry.each}, but this building has none; list some, or remove the line"
             )
@@ -355,6 +359,7 @@ class _Reader:
             if owner != claim:
                 problem = f"is {device.unit} for {claim}, and {owner} has it too; choose a free one"
                 self.refuse(file, (*where, "unit"), problem)
+        clear = True  # one refusal is enough for a device that stands where another one does
         for quantity, measure in device.type.points.items():
             point = f"{device.asset}/{quantity}"
             wire = Wire(point, device, measure, entry.authority.get(quantity, measure.authority))
@@ -366,22 +371,24 @@ class _Reader:
                 self.refuse(file, where, problem)
                 continue
             self.wires[point] = wire
-            if isinstance(measure, BacnetObject):
+            if clear and isinstance(measure, BacnetObject):
                 kind, instance = wire.object_id
                 owner = taken.setdefault(wire.object_id, point)
                 if owner != point:
                     problem = f"puts {point} on {kind} {instance}, where {owner} is; choose another offset"
-                    self.refuse(file, (*where, "offset"), problem)
-                if instance > LAST_INSTANCE:
+                elif instance > LAST_INSTANCE:
                     problem = f"puts {point} on {kind} {instance}; instances end at {LAST_INSTANCE}, lower the offset"
-                    self.refuse(file, (*where, "offset"), problem)
+                else:
+                    continue
+                self.refuse(file, (*where, "offset"), problem)
+                clear = False
 
     def check_watchdogs(self) -> None:
         """A device that relies on another one of its station to notice our absence has such a neighbour."""
         guarded = {d.bus.name for d in self.devices if d.type.watchdog and d.type.watchdog.covers == "station"}
         relying = {d.bus.name: d for d in self.devices if d.type.watchdog and d.type.watchdog.kind == "station"}
         for bus, device in relying.items():
-            if bus not in guarded:
+            if bus not in guarded | self.unwired:
                 building, _, short = bus.partition("/")
                 problem = (
                     f"has no device that watches for its station, but {device.type.name} relies on one; "

@@ -46,6 +46,20 @@ def near(word: str, known: Iterable[str]) -> str:
     return f"; there is {', '.join(names)}" if 0 < len(names) <= 16 else ""
 
 
+def explain_all(
+    faults: Iterable[Mapping[str, Any]], schema: Mapping[str, Any]
+) -> list[tuple[tuple[int | str, ...], str]]:
+    """Pydantic's findings as key paths and sentences; a key that is only misspelt is not reported missing as well."""
+    found = list(faults)
+    meant = set()
+    for fault in found:
+        if fault["type"] == "extra_forbidden":
+            *above, wrong = fault["loc"]
+            fields = _node(tuple(above), schema).get("properties", {})
+            meant |= {(*above, right) for right in difflib.get_close_matches(str(wrong), fields, n=1)}
+    return [explain(f, schema) for f in found if not (f["type"] == "missing" and tuple(f["loc"]) in meant)]
+
+
 # A pattern or kind of value, as a person would say it.
 _PATTERNS = {r"^\d{14}$": "write its 14 digits, in quotes"}
 _WANTED = {
