@@ -196,7 +196,7 @@ def _balanced_draw_kw(tank: Tank, seen: _Seen) -> Floats:
         change_kw[1:-1] = (stored_kwh[2:] - stored_kwh[:-2]) / 2 * 3600 / seen.step_s
     heater_kw = tank.heater_kw * seen.of(tank.point("heater_on")) if tank.heater_kw > 0 else 0.0
     losses_kw = tank.recirculation_loss_kw + tank.standing_loss_kw
-    draw = seen.of(tank.point("charge_power_kw")) + heater_kw - losses_kw - change_kw
+    draw: Floats = seen.of(tank.point("charge_power_kw")) + heater_kw - losses_kw - change_kw
     finite = np.isfinite(draw)
     window = np.ones(min(5, max(len(draw), 1)))
     if not len(draw):

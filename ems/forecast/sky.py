@@ -27,7 +27,8 @@ TURBIDITY = 3.5  # Linke (assumption)
 USUAL_CLEARNESS = (0.35, 0.80, 1.0)  # of clear sky: quantiles of a day (assumption)
 CARRIED_H = 6.0  # how long a service's forecast is carried on after its end without being called a fallback
 RECENT_DAYS = 10
-MEMORY_H = 36.0  # how long a departure from the usual lasts
+MEMORY_H = 36.0  # how long a day's departure from the usual lasts
+LATEST_H = 6.0  # and that of the last two hours from the day's
 
 
 @dataclass(frozen=True)
@@ -187,8 +188,8 @@ def _usual_value(
     departure = departure[np.isfinite(departure)]
     lead_h = (np.arange(begin, whole.slots.count) - known + 1) * whole.slots.hours
     if len(departure):
-        latest = departure[-max(len(departure) // 8, 1) :].mean()
-        usual = usual + latest * np.exp(-lead_h / 6) * 0.5 + departure.mean() * np.exp(-lead_h / MEMORY_H)
+        of_day, latest = departure.mean(), departure[-max(len(departure) // 12, 1) :].mean()
+        usual = usual + of_day * np.exp(-lead_h / MEMORY_H) + (latest - of_day) * np.exp(-lead_h / LATEST_H)
         spread = kind.spread + kind.spread_per_day * np.sqrt(np.maximum(lead_h, 0) / 24)
     else:
         spread = np.full(len(usual), kind.spread + 1.6 * kind.spread_per_day)
