@@ -1,0 +1,223 @@
+"""What the district shows right now, by building; of dwellings only sums and means over at least ten of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ems.assets import (
+    Asset,
+    BaseLoad,
+    Battery,
+    BikeRoom,
+    ChargePoint,
+    Dwelling,
+    Loop,
+    Photovoltaic,
+    Plant,
+    Substation,
+    Supply,
+    Tank,
+    WeatherStation,
+    Zone,
+)
+from ems.district import Building, District
+from ems.points import Quality, Sample, split_point
+
+FEWEST_HOMES = 10  # an aggregate over fewer could be somebody's own curve
+
+# Sections of the page, and the uses that stand in them.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Homes": ("housing", "senior"),
+    "Offices, shops and services": ("offices", "shops", "hotel", "creche", "school", "parking"),
+    "Heat, cold and sea": ("plant", "station"),
+}
+
+KINDS: dict[type[Asset], str] = {
+    BaseLoad: "base load",
+    Battery: "battery",
+    BikeRoom: "bike room",
+    ChargePoint: "charge point",
+    Loop: "tempered loop",
+    Photovoltaic: "photovoltaics",
+    Plant: "heat pumps",
+    Substation: "substation",
+    Supply: "supply point",
+    Tank: "hot-water tank",
+    WeatherStation: "weather station",
+    Zone: "rooms",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: a quantity, its value, how old it is and how far it may be believed."""
+
+    quantity: str
+    value: float | None
+    age: timedelta | None
+    quality: Quality
+    of: int = 1  # how many points stand behind it
+    known: int = 1
+
+    @property
+    def believed(self) -> bool:
+        return self.quality in (Quality.GOOD, Quality.SUBSTITUTED)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The values of one asset, or of all dwellings or charge points of a building."""
+
+    name: str
+    kind: str
+    rows: tuple[Row, ...]
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class BuildingView:
+    """One building: a line of its most telling values, and its groups."""
+
+    building: Building
+    summary: tuple[Row, ...]
+    groups: tuple[Group, ...]
+    good: int
+    total: int
+    age: timedelta | None  # of its oldest value
+
+    @property
+    def troubled(self) -> int:
+        return self.total - self.good
+
+
+@dataclass(frozen=True)
+class Total:
+    """A sum over the district: kW, and how many of the meters it knows."""
+
+    key: str
+    kw: float | None
+    known: int
+    of: int
+
+
+class Live:
+    """The latest samples, arranged for the pages."""
+
+    def __init__(self, district: District, samples: Mapping[str, Sample], now: datetime) -> None:
+        self.district = district
+        self.samples = samples
+        self.now = now
+        self._points: dict[str, list[str]] = {}
+        for point in district.wires:
+            self._points.setdefault(point.rpartition("/")[0], []).append(point)
+
+    @property
+    def empty(self) -> bool:
+        return not self.samples
+
+    def totals(self) -> list[Total]:
+        """Where power comes from and goes to, now, kW. The grid is every supply point and every home."""
+        kinds: list[tuple[str, tuple[type[Asset], ...]]] = [
+            ("grid", (Supply, Dwelling)),
+            ("sun", (Photovoltaic,)),
+            ("battery", (Battery,)),
+            ("heat", (Plant,)),
+            ("cars", (ChargePoint, BikeRoom)),
+        ]
+        found = []
+        for key, types in kinds:
+            points = [a.point("power_kw") for a in self.district.assets.values() if isinstance(a, types)]
+            points = [p for p in points if p in self.district.wires]
+            known = self._usable(points)
+            found.append(Total(key, sum(known) if known else None, len(known), len(points)))
+        return found
+
+    def outdoor(self) -> Row | None:
+        """Outdoor temperature, from the first weather station."""
+        for asset in self.district.of(WeatherStation).values():
+            return self._row(asset.point("outdoor_temperature_c"))
+        return None
+
+    def sections(self) -> dict[str, list[BuildingView]]:
+        return {
+            title: [self.view(b) for b in self.district.buildings.values() if b.use in uses]
+            for title, uses in SECTIONS.items()
+        }
+
+    def view(self, building: Building) -> BuildingView:
+        assets = [a for a in self.district.assets.values() if a.building == building.name]
+        points = [p for a in assets for p in self._points.get(a.name, [])]
+        seen = [self.samples[p] for p in points if p in self.samples]
+        return BuildingView(
+            building=building,
+            summary=tuple(self._summary(assets)),
+            groups=tuple(self._groups(assets)),
+            good=sum(1 for s in seen if s.usable is not None),
+            total=len(points),
+            age=self.now - min(s.at for s in seen) if seen else None,
+        )
+
+    def _summary(self, assets: list[Asset]) -> Iterable[Row]:
+        """At most three values that tell how a building is: power, warmth, hot water."""
+        metered = [a for a in assets if isinstance(a, Supply | Dwelling)]
+        if metered:
+            yield self._over(metered, "power_kw", mean=False)
+        for kind, quantity in ((Dwelling, "temperature_c"), (Zone, "temperature_c"), (Tank, "top_temperature_c")):
+            of_kind = [a for a in assets if isinstance(a, kind)]
+            if of_kind:
+                yield self._over(of_kind, quantity, mean=True)
+        if any(isinstance(a, Loop) for a in assets):
+            yield self._over([a for a in assets if isinstance(a, Loop)], "temperature_c", mean=True)
+
+    def _groups(self, assets: list[Asset]) -> Iterable[Group]:
+        homes = [a for a in assets if isinstance(a, Dwelling)]
+        if homes:
+            rows = [
+                self._over(homes, "power_kw", mean=False),
+                self._over(homes, "heat_power_kw", mean=False),
+                self._over(homes, "temperature_c", mean=True),
+                self._over(homes, "setpoint_c", mean=True),
+                self._over(homes, "setpoint_offset_k", mean=True),
+            ]
+            yield Group("", "dwellings together", tuple(rows), len(homes))
+        cars = [a for a in assets if isinstance(a, ChargePoint)]
+        if cars:
+            rows = [self._over(cars, "power_kw", mean=False), self._over(cars, "current_limit_a", mean=False)]
+            yield Group("", "charge points together", tuple(rows), len(cars))
+        for asset in assets:
+            points = self._points.get(asset.name, [])
+            if points and not isinstance(asset, Dwelling | ChargePoint):
+                rows = [self._row(p) for p in points if not p.endswith("/heartbeat_count")]
+                yield Group(asset.name.partition("/")[2], KINDS.get(type(asset), type(asset).__name__), tuple(rows))
+
+    def _row(self, point: str) -> Row:
+        sample = self.samples.get(point)
+        quantity = split_point(point)[2]
+        if sample is None:
+            return Row(quantity, None, None, Quality.MISSING, known=0)
+        return Row(quantity, sample.usable, self.now - sample.at, sample.quality, known=int(sample.usable is not None))
+
+    def _over(self, assets: Sequence[Asset], quantity: str, *, mean: bool) -> Row:
+        """The sum or mean over assets; nothing at all when fewer than ten dwellings are behind it."""
+        points = [p for p in (a.point(quantity) for a in assets) if p in self.district.wires]
+        homes = {a.point(quantity) for a in assets if isinstance(a, Dwelling)}
+        samples = [self.samples[p] for p in points if p in self.samples]
+        values = [s.value for s in samples if s.usable is not None and s.value is not None]
+        known_homes = sum(1 for p in homes if p in self.samples and self.samples[p].usable is not None)
+        hidden = 0 < known_homes < FEWEST_HOMES
+        value = None if hidden or not values else sum(values) / (len(values) if mean else 1)
+        age = self.now - min(s.at for s in samples) if samples else None
+        quality = Quality.GOOD if len(values) == len(points) and values else _worst(samples)
+        return Row(quantity, value, age, quality, of=len(points), known=len(values))
+
+    def _usable(self, points: list[str]) -> list[float]:
+        found = (self.samples[p].usable for p in points if p in self.samples)
+        return [v for v in found if v is not None]
+
+
+def _worst(samples: list[Sample]) -> Quality:
+    """The commonest reason why something is not known."""
+    bad = [s.quality for s in samples if s.usable is None]
+    return max(set(bad), key=bad.count) if bad else Quality.MISSING

@@ -1,0 +1,241 @@
+"""A decision record as the pages show it: is the district controlled, what is planned, and why.
+
+A record is read as it is found: a part that is not there is not shown. Nothing of a single dwelling leaves here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Literal
+
+from ems.assets import Battery, BikeRoom, ChargePoint, Dwelling, Loop, Photovoltaic, Plant, Supply
+from ems.district import District
+from ems.market import prices
+from ems.slots import SLOT, Slots
+
+Mode = Literal["none", "controlling", "degraded", "lost"]
+
+# Without a decision for this long the devices go back to their own control.
+LOST_AFTER = 2 * SLOT
+
+# The order of stacking, and of the legend. Whatever else takes electricity is "buildings".
+GROUPS = ("homes", "buildings", "heat", "cars", "battery", "sun")
+_TWO_LANGUAGES = " | "  # French, then English, in one text
+
+
+@dataclass(frozen=True)
+class Told:
+    """A sentence about an asset, and the euros at stake."""
+
+    asset: str
+    text: str
+    euro: float | None = None
+    detail: str = ""
+
+
+class Record:
+    """One decision, or none yet."""
+
+    def __init__(self, record: Mapping[str, Any] | None, district: District, now: datetime, language: str) -> None:
+        self.record: Mapping[str, Any] = record or {}
+        self.district = district
+        self.now = now
+        self.language = language
+        self._plan: Mapping[str, Any] = self.record.get("plan") or {}
+
+    @property
+    def at(self) -> datetime | None:
+        at = self.record.get("at")
+        return None if at is None else datetime.fromisoformat(at)
+
+    @property
+    def age(self) -> timedelta | None:
+        return None if self.at is None else self.now - self.at
+
+    @property
+    def mode(self) -> Mode:
+        """Whether the district is being controlled, by the age and the completeness of the last decision."""
+        if self.age is None:
+            return "none"
+        if self.age > LOST_AFTER:
+            return "lost"
+        return "degraded" if not self._plan or self.record.get("fallbacks") else "controlling"
+
+    @property
+    def counts(self) -> dict[str, float]:
+        return dict(self.record.get("counts", {}))
+
+    @property
+    def plan_seconds(self) -> float | None:
+        return dict(self.record.get("seconds", {})).get("plan")
+
+    @property
+    def fallbacks(self) -> list[str]:
+        return [self.public(text) for text in [*self.record.get("fallbacks", []), *self._plan.get("notes", [])]]
+
+    @property
+    def events(self) -> list[tuple[datetime, str, str]]:
+        """(at, kind, text), newest first."""
+        found = []
+        for event in self.record.get("events", []):
+            if isinstance(event, Mapping):
+                at = datetime.fromisoformat(event["at"])
+                found.append((at, str(event.get("kind", "info")), self.public(str(event.get("text", "")))))
+            elif self.at is not None:
+                found.append((self.at, "info", self.public(str(event))))
+        return found[::-1]
+
+    # The plan
+
+    @cached_property
+    def slots(self) -> Slots | None:
+        if "start" not in self._plan:
+            return None
+        return Slots(datetime.fromisoformat(self._plan["start"]), self._plan["count"], self._plan["minutes"])
+
+    @cached_property
+    def flows(self) -> dict[str, list[float]]:
+        """Electric power by group, kW per slot: positive is taken, negative is generated."""
+        if self.slots is None:
+            return {}
+        count = self.slots.count
+        sums = {group: [0.0] * count for group in GROUPS}
+        flows: Mapping[str, Sequence[float]] = self._plan.get("flows", {})
+        for name, asset in self.district.assets.items():
+            row = flows.get(f"{name}/power_kw")
+            if row is None or isinstance(asset, Supply | Dwelling):
+                continue
+            match asset:
+                case Photovoltaic():
+                    group = "sun"
+                case Battery():
+                    group = "battery"
+                case Plant() | Loop():
+                    group = "heat"
+                case ChargePoint() | BikeRoom():
+                    group = "cars"
+                case _:
+                    group = "buildings"
+            _add(sums[group], row)
+        for building in self.district.buildings:
+            expected = self.record.get("forecasts", {}).get(f"{building}/homes/power_kw", {}).get("median")
+            if expected is not None:
+                _add(sums["homes"], expected)
+        return sums
+
+    @cached_property
+    def grid(self) -> list[float]:
+        """What crosses all supply points and all homes' meters, kW per slot: import is positive."""
+        if self.slots is None:
+            return []
+        total = list(self.flows["homes"])
+        for name in self.district.of(Supply):
+            _add(total, self._plan.get("flows", {}).get(f"{name}/power_kw", []))
+        return total
+
+    @cached_property
+    def prices(self) -> dict[str, list[float]]:
+        """Euro per kWh bought in each slot, by kind of contract."""
+        if self.slots is None:
+            return {}
+        found: dict[str, list[float]] = {}
+        for supply in self.district.of(Supply).values():
+            contract = self.district.contracts.get(supply.contract)
+            if contract is not None and contract.kind not in found:
+                found[contract.kind] = prices(contract, self.slots).import_per_kwh.tolist()
+        return found
+
+    @property
+    def costs(self) -> list[tuple[str, float]]:
+        """(term, euro over the horizon), dearest first; what rounds to nothing is left out."""
+        terms = [(term, float(euro)) for term, euro in self._plan.get("cost_terms", {}).items()]
+        return sorted((t for t in terms if abs(t[1]) >= 0.005), key=lambda t: -abs(t[1]))
+
+    @property
+    def cost(self) -> float:
+        return sum(euro for _, euro in self.costs)
+
+    @property
+    def reasons(self) -> list[Told]:
+        return [
+            Told(r.get("asset", ""), self._in_language(r), r.get("euro"))
+            for r in self._plan.get("reasons", [])
+            if not self._is_dwelling(r.get("asset", ""))
+        ]
+
+    @property
+    def shortfalls(self) -> list[Told]:
+        found = []
+        for s in self._plan.get("shortfalls", []):
+            if self._is_dwelling(s.get("asset", "")):
+                continue
+            remedy = str(s.get(f"remedy_{self.language}", ""))
+            text = f"{self._in_language(s)}: {float(s.get('amount', 0)):.1f} {s.get('unit', '')}".strip()
+            found.append(Told(s.get("asset", ""), text, s.get("cost"), remedy))
+        return found
+
+    @property
+    def sent(self) -> dict[str, int]:
+        """How many set points were sent, by what came of them."""
+        counts: dict[str, int] = {}
+        for one in self.record.get("sent", []):
+            outcome = one.get("outcome", {})
+            kind = str(outcome.get("kind", "?")) if isinstance(outcome, Mapping) else str(outcome)
+            counts[kind] = counts.get(kind, 0) + 1
+        return counts
+
+    @property
+    def refused(self) -> int:
+        return len(self.record.get("refused", []))
+
+    @property
+    def stand_ins(self) -> list[str]:
+        """Forecasts that are not the first choice, in words, each once."""
+        told = {str(f.get("fallback", "")) for f in self.record.get("forecasts", {}).values()}
+        return [self.public(text) for text in sorted(told - {""})]
+
+    def setpoints_of(self, building: str) -> list[tuple[str, float, str]]:
+        """(point, value, reason) wanted in one building, without its dwellings."""
+        wanted = []
+        for setpoint in self._plan.get("setpoints", []):
+            asset = setpoint["point"].rpartition("/")[0]
+            if asset.startswith(building + "/") and not self._is_dwelling(asset):
+                wanted.append((setpoint["point"], setpoint["value"], self.public(setpoint.get("reason", ""))))
+        return wanted
+
+    # Words
+
+    def public(self, text: str) -> str:
+        """The half of a text in this language, with every dwelling's name replaced by its building's."""
+        french, found, english = text.partition(_TWO_LANGUAGES)
+        if found:
+            text = french if self.language == "fr" else english
+        return _DWELLING_LIKE.sub(self._hidden, text)
+
+    @property
+    def _hidden(self) -> Callable[[re.Match[str]], str]:
+        dwellings = self.district.dwellings
+        word = "un logement" if self.language == "fr" else "a dwelling"
+
+        def hide(match: re.Match[str]) -> str:
+            return f"{match[1]} ({word})" if f"{match[1]}/{match[2]}" in dwellings else match[0]
+
+        return hide
+
+    def _in_language(self, told: Mapping[str, Any]) -> str:
+        return self.public(str(told.get(self.language) or told.get("en") or told.get("fr") or ""))
+
+    def _is_dwelling(self, asset: str) -> bool:
+        return asset in self.district.dwellings
+
+
+_DWELLING_LIKE = re.compile(r"\b([a-z0-9-]+)/([a-z0-9-]+)(/[a-z0-9_]+)?")
+
+
+def _add(total: list[float], row: Sequence[float]) -> None:
+    for i, value in enumerate(row[: len(total)]):
+        total[i] += value

@@ -1,0 +1,128 @@
+"""Words and numbers in French and English.
+
+English is the text in the code; French stands in `locale/fr.po`, read at the start, so that a translator's tools work
+on it and nothing has to be compiled. Numbers and dates follow Babel's data for each language.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from functools import cache
+from pathlib import Path
+
+from babel import Locale
+from babel.core import negotiate_locale
+from babel.dates import format_datetime, format_time
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
+
+from ems.points import dimension, unit_label, unit_suffix
+
+LANGUAGES = ("fr", "en")  # the first is spoken to whoever asks for neither
+_FOLDER = Path(__file__).parent / "locale"
+
+
+@cache
+def catalogue(language: str) -> dict[str, str]:
+    """English text -> text in `language`; empty for English."""
+    file = _FOLDER / f"{language}.po"
+    if not file.exists():
+        return {}
+    with file.open("rb") as stream:
+        return {str(m.id): str(m.string) for m in read_po(stream, locale=language) if m.id and m.string}
+
+
+def chosen(asked: str | None, accept_language: str | None) -> str:
+    """The language of a page: what the address asks for, else the browser's first that we speak."""
+    if asked in LANGUAGES:
+        return asked
+    wanted = []
+    for part in (accept_language or "")[:200].split(","):
+        tag, _, weight = part.partition(";q=")
+        try:
+            wanted.append((-float(weight or 1), tag.strip()))
+        except ValueError:
+            continue
+    ordered = [tag for weight, tag in sorted(wanted, key=lambda w: w[0]) if weight < 0 and tag]
+    found = negotiate_locale(ordered, LANGUAGES, sep="-") if ordered else None
+    return found or LANGUAGES[0]
+
+
+@dataclass(frozen=True)
+class Words:
+    """One language, in the time zone of the site."""
+
+    language: str
+    zone: tzinfo
+
+    @property
+    def locale(self) -> Locale:
+        return Locale.parse("en_GB" if self.language == "en" else self.language)
+
+    def text(self, english: str, **values: object) -> str:
+        """`english` in this language, with {named} places filled in."""
+        template = catalogue(self.language).get(english, english)
+        return template.format(**values) if values else template
+
+    def number(self, value: float | None, digits: int = 0) -> str:
+        """A number with the language's comma and spaces; a dash when missing."""
+        if value is None:
+            return "–"
+        pattern = "#,##0" + ("." + "0" * digits if digits else "")
+        shown = format_decimal(round(value, digits) + 0.0, format=pattern, locale=self.locale)
+        return str(shown).replace("-", "−")
+
+    def value(self, quantity: str, value: float | None) -> str:
+        """A value with its unit, as this kind of quantity is read: `19.5 °C`, `on`, `85 %`."""
+        if value is None:
+            return "–"
+        kind = dimension(quantity)
+        if kind == "share":
+            return f"{self.number(100 * value)} %"
+        if unit_suffix(quantity) == "on":
+            return self.text("on") if value else self.text("off")
+        if kind in ("state", "count"):
+            return self.number(value)
+        digits = {"temperature": 1, "temperature difference": 1, "carbon": 3, "price": 3, "speed": 1}.get(kind)
+        if digits is None:
+            digits = 0 if abs(value) >= 100 else 1
+        return f"{self.number(value, digits)} {unit_label(quantity)}"
+
+    def power(self, kw: float | None) -> str:
+        return self.value("power_kw", kw)
+
+    def euro(self, amount: float, digits: int = 2) -> str:
+        return f"€{self.number(amount, digits)}" if self.language == "en" else f"{self.number(amount, digits)} €"
+
+    def age(self, age: timedelta | None) -> str:
+        """How long ago: `12 s ago`, `3 min ago`."""
+        if age is None:
+            return self.text("never")
+        seconds = max(0, int(age.total_seconds()))
+        for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+            if seconds < limit:
+                return self.text("{age} ago", age=f"{seconds // size} {unit}")
+        return self.text("{age} ago", age=self.text("{days} days", days=seconds // 86_400))
+
+    def clock(self, instant: datetime) -> str:
+        """Local time of day, `19:30`."""
+        return format_time(instant.astimezone(self.zone), "HH:mm", locale=self.locale)
+
+    def day(self, instant: datetime) -> str:
+        """Local weekday and time, `Sat 19:30`."""
+        return format_datetime(instant.astimezone(self.zone), "EEE HH:mm", tzinfo=self.zone, locale=self.locale)
+
+    def date(self, instant: datetime) -> str:
+        """Local date and time, `21 Nov 2026, 19:30`."""
+        return format_datetime(instant.astimezone(self.zone), "d MMM y, HH:mm", tzinfo=self.zone, locale=self.locale)
+
+    def quantity(self, quantity: str) -> str:
+        """The name of a quantity for people: `top temperature`; its unit stands with the value."""
+        return self.text(plain(quantity))
+
+
+def plain(quantity: str) -> str:
+    """A quantity in English words, without its unit: `top_temperature_c` is `top temperature`."""
+    bare = quantity.removesuffix(unit_suffix(quantity)).strip("_")
+    return (bare or quantity).replace("_", " ")
