@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ems.series import Floats
 from ems.simulate.plant.chance import chance, spread
@@ -16,41 +19,67 @@ HEAT_SHARE = 0.015
 
 
 class ElectricityMeters:
-    """Meters of one kind of asset: true power in, biased power and energy registers out."""
+    """All electricity meters: true power in, biased power and energy registers out.
 
-    def __init__(self, assets: tuple[str, ...], subject: str, error_share: float, yearly_kwh: Floats, seed: int) -> None:
-        """`yearly_kwh`: what each meter counts in a usual year, for the reading it begins with."""
-        n = len(assets)
-        self.assets = assets
-        self.gain = spread(seed, f"clamps-{subject}", n, error_share)
-        self.power_kw = np.zeros(n)
-        self.import_kwh = np.zeros(n)
-        self.export_kwh = np.zeros(n)
-        self.phase = chance(seed, f"voltage-{subject}").uniform(0, 2 * np.pi, n)
+    `kinds` names groups of them; `place[kind]` is each group's slice.
+    """
+
+    def __init__(self, kinds: Mapping[str, tuple[tuple[str, ...], float, Floats]], seed: int) -> None:
+        """Per kind: the assets, the clamp error, and what each counts in a usual year, for the reading it begins with."""
+        self.assets: dict[str, tuple[str, ...]] = {}
+        self.place: dict[str, slice] = {}
+        gains, starts, phases, at = [], [], [], 0
+        for kind, (assets, error_share, yearly_kwh) in kinds.items():
+            n = len(assets)
+            self.assets[kind], self.place[kind] = assets, slice(at, at + n)
+            at += n
+            gains.append(spread(seed, f"clamps-{kind}", n, error_share))
+            starts.append(chance(seed, f"age-{kind}").uniform(2.5, 7.0, n) * yearly_kwh)
+            phases.append(chance(seed, f"voltage-{kind}").uniform(0, 2 * np.pi, n))
+        self.gain, self.start, self.phase = np.concatenate(gains), np.concatenate(starts), np.concatenate(phases)
+        self.power_kw = np.zeros(at)
+        self._imported, self._exported = np.zeros(at), np.zeros(at)  # sums over minutes, kW
         self.minute = 0
-        years = chance(seed, f"age-{subject}").uniform(2.5, 7.0, n)
-        self.energy = Counter(years * yearly_kwh, lambda: self.gain * self.import_kwh)
-        self.export_energy = Counter(0.02 * years * yearly_kwh, lambda: self.gain * self.export_kwh)
 
     def step(self, power_kw: Floats, minute: int) -> None:
+        """One minute; `power_kw` in the order of the kinds."""
         self.power_kw, self.minute = power_kw, minute
         imported = np.maximum(power_kw, 0)
-        self.import_kwh += imported * HOURS
-        self.export_kwh += (imported - power_kw) * HOURS
+        self._imported += imported
+        self._exported += imported - power_kw
 
-    def shown_kw(self) -> Floats:
-        return self.gain * self.power_kw
+    def import_kwh(self, kind: str) -> Floats:
+        """True energy since the world was made."""
+        return self._imported[self.place[kind]] * HOURS
 
-    def voltage_v(self) -> Floats:
+    def export_kwh(self, kind: str) -> Floats:
+        return self._exported[self.place[kind]] * HOURS
+
+    def now_kw(self, kind: str) -> Floats:
+        """True power."""
+        return self.power_kw[self.place[kind]]
+
+    def shown_kw(self, kind: str) -> Floats:
+        return self.gain[self.place[kind]] * self.now_kw(kind)
+
+    def voltage_v(self, kind: str) -> Floats:
         """Near 233 V, lower where and when more is drawn."""
-        wander = 1.6 * np.sin(2 * np.pi * self.minute / 1440 + self.phase) + 0.7 * np.sin(self.minute * 0.7 + 9 * self.phase)
-        return np.asarray(233.0 + wander - 0.4 * np.clip(self.power_kw, -10, 10))
+        phase = self.phase[self.place[kind]]
+        wander = 1.6 * np.sin(2 * np.pi * self.minute / 1440 + phase) + 0.7 * np.sin(self.minute * 0.7 + 9 * phase)
+        return np.asarray(233.0 + wander - 0.4 * np.clip(self.now_kw(kind), -10, 10))
 
-    def panel(self, *, voltage: bool) -> Panel:
-        readings = {"power_kw": self.shown_kw}
-        if voltage:
-            readings["voltage_v"] = self.voltage_v
-        return Panel(self.assets, readings, {"energy_kwh": self.energy, "export_energy_kwh": self.export_energy})
+    def imported(self, kind: str) -> Counter:
+        place = self.place[kind]
+        return Counter(self.start[place], lambda: self.gain[place] * self.import_kwh(kind))
+
+    def exported(self, kind: str, start_share: float = 0.02) -> Counter:
+        place = self.place[kind]
+        return Counter(start_share * self.start[place], lambda: self.gain[place] * self.export_kwh(kind))
+
+    def panel(self, kind: str) -> Panel:
+        """A meter with voltage, power and both registers."""
+        readings = {"power_kw": lambda: self.shown_kw(kind), "voltage_v": lambda: self.voltage_v(kind)}
+        return Panel(self.assets[kind], readings, {"energy_kwh": self.imported(kind), "export_energy_kwh": self.exported(kind)})
 
 
 class HeatMeters:
@@ -68,15 +97,15 @@ class HeatMeters:
         self._supply_c, self._return_c, self._flow = np.full(n, 22.0), np.full(n, 22.0), np.zeros(n)
         self.energy = Counter(draw.uniform(2.5, 7.0, n) * yearly_kwh, lambda: self._energy_kwh, HEAT_STEP_KWH)
 
-    def step(self, minute: int, heat_kwh: Floats, heat_kw: Floats, supply_c: Floats, emitter_c: Floats, flow: Floats) -> None:
-        """`flow`: heat capacity flow, kW/K."""
-        due = self._due[minute % 60]
-        if due.size == 0:
-            return
-        power, flowing = heat_kw[due], flow[due]
-        self._energy_kwh[due] = self.gain[due] * heat_kwh[due]
+    def due(self, minute: int) -> NDArray[np.int64]:
+        """The meters that refresh in this minute."""
+        return self._due[minute % 60]
+
+    def refresh(self, due: NDArray[np.int64], heat_kwh: Floats, power: Floats, supply_c: Floats, emitter_c: Floats, flowing: Floats) -> None:
+        """What those that are `due` see now; `flowing`: heat capacity flow, kW/K."""
+        self._energy_kwh[due] = self.gain[due] * heat_kwh
         self._power_kw[due] = self.gain[due] * power
-        supply = np.where(flowing > 0, supply_c[due] - 0.3, emitter_c[due])
+        supply = np.where(flowing > 0, supply_c - 0.3, emitter_c)
         self._supply_c[due] = supply
         self._return_c[due] = supply - np.where(flowing > 0, power / np.maximum(flowing, 1e-9), 0.0)
         self._flow[due] = flowing / 1.163

@@ -22,7 +22,6 @@ PERSONS_BY_ROOMS = {1: 1.1, 2: 1.5, 3: 2.2, 4: 3.0, 5: 3.6}
 TAP_C = 40.0  # what people mix to at the tap
 KEPT_SHARE = 0.75  # of private electricity that stays in the flat as heat
 MEASURED_PRESENCE_SHARE = 0.78  # of all hours, over a year of these habits
-ELECTRIC_CALIBRATION = 1.0
 # How likely something is switched on, or tapped, by local hour.
 SWITCHED_BY_HOUR = np.array([2, 1, 1, 1, 1, 2, 6, 9, 6, 4, 4, 6, 9, 7, 4, 3, 4, 6, 9, 12, 12, 9, 6, 4], dtype=float)
 TAPPED_BY_HOUR = np.array(
@@ -75,7 +74,7 @@ class Residents:
         fabric_gains = np.array([d.fabric.gains_w_per_m2 for d in dwellings]) * self.surface_m2 / 1000
         people_kw = np.maximum(fabric_gains - KEPT_SHARE * mean_electric, 0.02) / MEASURED_PRESENCE_SHARE
         self.people_kw = people_kw * spread(seed, "people-gains", n, 0.3)
-        self.mean_kw = mean_electric * self.electric * ELECTRIC_CALIBRATION
+        self.mean_kw = mean_electric * self.electric
         expected_l = self.persons * sum(litres * often for litres, _, often in TAPPINGS)
         self.tap_scale = tap_m3_per_day * 1000 / expected_l * np.exp(draw.normal(-0.03, 0.25, n))
         self.fridge_minutes = draw.integers(38, 62, n)

@@ -80,20 +80,13 @@ class Rooms:
         self.mass_c = np.full(n, 20.0)
         self.emitter_c = np.full(n, 20.0)
         self.window = np.zeros(n)  # 0 shut .. 1 open
-        self.heat_kw = np.zeros(n)  # from the water into the emitters
-        self.room_heat_kw = np.zeros(n)  # from the emitters into the rooms
+        # Rows of `_now` (kW): heat from the water, gains with sun, loss, to neighbours; their sums over minutes.
+        self._now, self._sums = np.zeros((4, n)), np.zeros((4, n))
+        self.heat_kw, self.gain_kw, self.loss_kw, self.neighbour_kw = self._now
         self.cold_kw = np.zeros(n - homes)  # taken out of the large zones
-        self.loss_kw = np.zeros(n)
-        self.neighbour_kw = np.zeros(n)
-        self.gain_kw = np.zeros(n)
+        self._cold_sums = np.zeros(n - homes)
         self.valve = np.zeros(n)
         self.cold_valve = np.zeros(n - homes)
-        self.heat_kwh = np.zeros(n)
-        self.cold_kwh = np.zeros(n - homes)
-        self.loss_kwh = np.zeros(n)
-        self.neighbour_kwh = np.zeros(n)
-        self.gain_kwh = np.zeros(n)
-        self.flow_m3 = np.zeros(n)
 
     def settle(self, outdoor_c: float, gain_kw: Floats, heating_c: Floats, cooling_c: Floats) -> None:
         """Begin near the steady state of a day with this mean weather."""
@@ -120,9 +113,8 @@ class Rooms:
         if (total > self.heat_limit_kw).any():
             share = np.minimum(self.heat_limit_kw / np.maximum(total, 1e-9), 1)[self.substation]
             wanted, valve = wanted * share, valve * share
-        self.heat_kw, self.valve = wanted, valve
+        self.valve = valve
         room_heat = self.outlet_kw_per_k * (emitter - light)
-        self.room_heat_kw = room_heat
 
         large = slice(self.homes, None)
         cold_valve = np.minimum(np.maximum(felt[large] + 0.5 * VALVE_BAND_K - cooling_c, 0), 1)
@@ -142,13 +134,32 @@ class Rooms:
         self.mass_c = mass + (into_mass + (1 - SUN_ON_LIGHT_SHARE) * sun_kw - neighbours) * HOURS / self.mass_kwh_per_k
         self.emitter_c = emitter + (wanted - room_heat) * HOURS / self.emitter_kwh_per_k
 
-        gain = gains_kw + sun_kw
-        self.loss_kw, self.neighbour_kw, self.gain_kw = loss, neighbours, gain
-        self.heat_kwh += wanted * HOURS
-        self.cold_kwh += cold * HOURS
-        self.loss_kwh += loss * HOURS
-        self.gain_kwh += gain * HOURS
-        self.neighbour_kwh += neighbours * HOURS
+        self.heat_kw[:] = wanted
+        self.loss_kw[:] = loss
+        self.neighbour_kw[:] = neighbours
+        np.add(gains_kw, sun_kw, out=self.gain_kw)
+        self._sums += self._now
+        self._cold_sums += cold
+
+    @property
+    def heat_kwh(self) -> Floats:
+        return self._sums[0] * HOURS
+
+    @property
+    def gain_kwh(self) -> Floats:
+        return self._sums[1] * HOURS
+
+    @property
+    def loss_kwh(self) -> Floats:
+        return self._sums[2] * HOURS
+
+    @property
+    def neighbour_kwh(self) -> Floats:
+        return self._sums[3] * HOURS
+
+    @property
+    def cold_kwh(self) -> Floats:
+        return self._cold_sums * HOURS
 
     def move_windows(
         self, airing: Floats, present: NDArray[np.bool_], morning: NDArray[np.bool_], outdoor_c: float

@@ -74,22 +74,25 @@ class Tanks:
         self.charging = np.zeros(n, dtype=bool)
         self.heating = np.zeros(n, dtype=bool)
         self.cold_c = self.cold_mean_c.copy()
-        self.charge_kw = np.zeros(n)
-        self.draw_kw = np.zeros(n)
-        self.riser_loss_kw = np.zeros(n)
-        self.standing_kw = np.zeros(n)
+        # Rows of `_now` (kW): charge, draw, heater, riser loss, unmet; sums of them over minutes in `_sums`.
+        self._now = np.zeros((5, n))
+        self._sums = np.zeros((5, n))
+        self.charge_kw, self.draw_kw, self.heater_now_kw, self.riser_loss_kw, self._unmet_kw = self._now
+        self._standing = np.zeros((n, LAYERS))  # sums over minutes, kW
         self.electric_kw = np.zeros(n)
-        self.useful_kw = np.zeros(n)
-        self.charge_kwh = np.zeros(n)
-        self.draw_kwh = np.zeros(n)
-        self.heater_kwh = np.zeros(n)
-        self.riser_loss_kwh = np.zeros(n)
-        self.standing_kwh = np.zeros(n)
-        self.unmet_kwh = np.zeros(n)
         self.cool_minutes = np.zeros(n)  # outlet below 45 degC
         self.return_cool_minutes = np.zeros(n)  # return below 50 degC
         self.hot_share = np.ones(n)  # litres of hot water in a litre at the tap
         self._tapped_l = np.zeros((MINUTES, n))
+        self._wanted_kw = np.zeros((MINUTES, n))
+        self._circulating = np.zeros((n, LAYERS - 1))
+        self._circulating[:, :RETURN_LAYER] = self.recirculation_flow[:, None]
+        self._most_flow = 0.9 * self.layer_kwh_per_k / HOURS  # kW/K: not more than a layer in a minute
+        self._none = np.zeros(n)
+        self._heats = False
+        self._lift = TAP_C - self.cold_c
+        self._turning = 0.3 * self.layer_kwh_per_k[:, None] / HOURS
+        self._gain_per_kw = HOURS / self.layer_kwh_per_k[:, None]
 
     def prepare(self, day: Day, tapped_l: Floats) -> None:
         """The day's taps: those of dwellings (1440, dwellings; litres at 40 degC), and those of guests and children."""
@@ -108,46 +111,48 @@ class Tanks:
             each = 12.0 / 2 * draw.gamma(2.0, 0.5, count)
             at = np.minimum(begin[:, None] + np.arange(2), MINUTES - 1)
             self._tapped_l[:, k] = np.bincount(at.ravel(), np.repeat(each, 2), MINUTES)
+        self._lift = TAP_C - self.cold_c
+        self._wanted_kw = self._tapped_l / 1000 * KWH_PER_M3_K / HOURS * self._lift
 
     def step(self, minute: int, hot_leaving_c: Floats) -> None:
         """One minute. `hot_leaving_c`: the hot-water circuit of each plant."""
         layers, cold = self.layers_c, self.cold_c
         top, bottom = layers[:, 0], layers[:, -1]
-        capacity = self.layer_kwh_per_k
         # Taps: enough hot water to make the wanted litres at 40 degC; when it is not hot enough, all of it is hot.
-        litres = self._tapped_l[minute]
-        self.hot_share = (TAP_C - cold) / np.maximum(top - cold, TAP_C - cold)
-        draw = np.minimum(litres * self.hot_share / 1000 * KWH_PER_M3_K / HOURS, 0.9 * capacity / HOURS)  # kW/K
-        wanted_kw = litres / 1000 * KWH_PER_M3_K / HOURS * (TAP_C - cold)
-        self.draw_kw = draw * (top - cold)
-        self.unmet_kwh += np.maximum(wanted_kw - self.draw_kw, 0) * HOURS
+        wanted_kw = self._wanted_kw[minute]
+        warm = top - cold
+        per_k = np.maximum(warm, self._lift)
+        self.hot_share = self._lift / per_k
+        draw = np.minimum(wanted_kw / per_k, self._most_flow)  # kW/K
+        np.multiply(draw, warm, out=self.draw_kw)
+        np.subtract(wanted_kw, self.draw_kw, out=self._unmet_kw)
 
         # Charging: local hysteresis around the set point, only when enabled; pasteurisation asks for more.
         pasteurise = self.pasteurise > 0
-        target = np.where(pasteurise, PASTEURISATION_C, self.setpoint_c)
+        treating = pasteurise.any()
+        target = np.where(pasteurise, PASTEURISATION_C, self.setpoint_c) if treating else self.setpoint_c
         begin = (layers[:, 2] < target - 3) | (top < target - 2)
-        end = layers[:, 4] > target - 2
-        self.charging = (self.charge_on > 0) & ((self.charging & ~end) | begin)
-        hot = hot_leaving_c[self.plant] - 1.0
-        goal = np.minimum(target, np.maximum(hot - 1.5, self.setpoint_c))
-        flow = self.charge_flow * np.minimum(np.maximum((hot - goal + 0.5) / 2.5, 0), 1) * self.charging
-        lift = np.maximum(hot - bottom, 0)
-        flow = np.where(lift > 0, np.minimum(flow, self.charge_limit_kw / np.maximum(lift, 1e-6)), 0)
-        flow = np.minimum(flow, 0.5 * capacity / HOURS)
-        self.charge_kw = flow * lift
+        self.charging = (begin | self.charging & (layers[:, 4] <= target - 2)) & (self.charge_on > 0)
+        if self.charging.any():
+            hot = hot_leaving_c[self.plant] - 1.0
+            goal = np.minimum(target, np.maximum(hot - 1.5, self.setpoint_c))
+            open_share = np.minimum(np.maximum((hot - goal + 0.5) / 2.5, 0), 1) * self.charging
+            lift = np.maximum(hot - bottom, 1e-6)
+            flow = np.minimum(np.minimum(self.charge_flow * open_share, self.charge_limit_kw / lift), 0.5 * self._most_flow)
+            np.multiply(flow, lift, out=self.charge_kw)
+        else:
+            flow, lift = self._none, self._none
+            self.charge_kw[:] = 0.0
 
         # Recirculation never stops.
-        circulated = self.recirculation_flow
-        self.riser_loss_kw = self.riser_kw_per_k * (self.riser_c - AMBIENT_C)
-        returned = self.riser_c
+        circulated, returned = self.recirculation_flow, self.riser_c
+        np.multiply(self.riser_kw_per_k, returned - AMBIENT_C, out=self.riser_loss_kw)
 
-        # Upward flow across the boundary below layer i: draw and recirculation up, charge down; kW/K.
-        n = self.count
-        up = np.empty((n, LAYERS - 1))
-        up[:] = (draw - flow)[:, None]
-        up[:, :RETURN_LAYER] += circulated[:, None]
-        moved = np.where(up > 0, up * layers[:, 1:], up * layers[:, :-1])  # heat upward, above 0 degC
-        moved += np.maximum(layers[:, 1:] - layers[:, :-1], 0) * (0.3 * capacity / HOURS)[:, None]  # turns over
+        # Upward flow across the boundary below layer i, kW/K: draw and recirculation up, charge down.
+        up = (draw - flow)[:, None] + self._circulating
+        above, below = layers[:, :-1], layers[:, 1:]
+        moved = up * np.where(up > 0, below, above)  # heat upward, above 0 degC
+        moved += np.maximum(below - above, 0) * self._turning  # a warmer lower layer turns over
         standing = self.standing_kw_per_k[:, None] * (layers - AMBIENT_C)
         change = -standing
         change[:, :-1] += moved
@@ -156,26 +161,47 @@ class Tanks:
         change[:, -1] += draw * cold - flow * bottom
         change[:, RETURN_LAYER] += circulated * returned
 
-        low = layers[:, 1] < HEATER_ON_C
-        self.heating = (
-            (self.heating & (layers[:, 1] < HEATER_OFF_C)) | low | (pasteurise & (layers[:, 1] < PASTEURISATION_C))
-        )
-        heater = self.heater_kw * self.heating
-        change[:, 1] += heater
-        self.layers_c = layers + change * HOURS / capacity[:, None]
-        self.riser_c = (
-            self.riser_c + (circulated * (top - returned) - self.riser_loss_kw) * HOURS / self.riser_kwh_per_k
-        )
+        second = layers[:, 1]
+        if treating or self._heats or second.min() < HEATER_ON_C:
+            self.heating = (
+                (self.heating & (second < HEATER_OFF_C)) | (second < HEATER_ON_C) | (pasteurise & (second < PASTEURISATION_C))
+            )
+            self._heats = bool(self.heating.any())
+            np.multiply(self.heater_kw, self.heating, out=self.heater_now_kw)
+            change[:, 1] += self.heater_now_kw
+        self.layers_c = layers + change * self._gain_per_kw
+        self.riser_c = returned + (circulated * (top - returned) - self.riser_loss_kw) * HOURS / self.riser_kwh_per_k
 
-        self.standing_kw = standing.sum(axis=1)
-        self.electric_kw = heater + self.pump_kw + CHARGE_PUMP_KW_PER_KW * self.charge_kw
-        self.charge_kwh += self.charge_kw * HOURS
-        self.draw_kwh += self.draw_kw * HOURS
-        self.heater_kwh += heater * HOURS
-        self.riser_loss_kwh += self.riser_loss_kw * HOURS
-        self.standing_kwh += self.standing_kw * HOURS
+        self.electric_kw = self.heater_now_kw + self.pump_kw + CHARGE_PUMP_KW_PER_KW * self.charge_kw
+        self._standing += standing
+        self._sums += self._now
         self.cool_minutes += top < 45.0
-        self.return_cool_minutes += self.riser_c < 50.0
+        self.return_cool_minutes += returned < 50.0
+
+    @property
+    def charge_kwh(self) -> Floats:
+        return self._sums[0] * HOURS
+
+    @property
+    def draw_kwh(self) -> Floats:
+        return self._sums[1] * HOURS
+
+    @property
+    def heater_kwh(self) -> Floats:
+        return self._sums[2] * HOURS
+
+    @property
+    def riser_loss_kwh(self) -> Floats:
+        return self._sums[3] * HOURS
+
+    @property
+    def unmet_kwh(self) -> Floats:
+        """What people wanted and did not get at 40 degC."""
+        return self._sums[4] * HOURS
+
+    @property
+    def standing_kwh(self) -> Floats:
+        return np.asarray(self._standing.sum(axis=1) * HOURS)
 
     def asks(self) -> NDArray[np.bool_]:
         return self.charging

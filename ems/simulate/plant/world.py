@@ -203,16 +203,20 @@ class World:
         self.behind = np.zeros((len(self.supplies), len(behind)))
         self.behind[self.supply_of, np.arange(len(behind))] = 1
         self.device_kw = np.zeros(len(behind))
-        self.device_kwh = np.zeros(len(behind))
+        self._device_sums = np.zeros(len(behind))  # over minutes, kW
 
-        self.home_meters = ElectricityMeters(self.homes, "homes", CLAMP_SHARE, 27.0 * self.residents.surface_m2, seed)
         subscribed = np.array([s.subscribed_kw for s in district.of(Supply).values()])
-        self.supply_meters = ElectricityMeters(self.supplies, "supplies", CLAMP_SHARE / 2, 1800.0 * subscribed, seed)
-        loads = np.array([b.yearly_kwh for b in self.loads.loads])
-        self.load_meters = ElectricityMeters(tuple(b.name for b in self.loads.loads), "loads", CLAMP_SHARE, loads, seed)
-        self.plant_meters = ElectricityMeters(self.plant_names, "plants", CLAMP_SHARE, np.full(n, 250_000.0), seed)
-        self.bike_meters = ElectricityMeters(tuple(b.name for b in self.bikes.rooms), "bikes", CLAMP_SHARE, 60.0 * self.bikes.places, seed)
-        self.array_meters = ElectricityMeters(tuple(a.name for a in self.arrays.arrays), "arrays", CLAMP_SHARE, 1350.0 * self.arrays.peak_kw, seed)
+        self.meters = ElectricityMeters(
+            {
+                "supplies": (self.supplies, CLAMP_SHARE / 2, 1800.0 * subscribed),
+                "loads": (tuple(b.name for b in self.loads.loads), CLAMP_SHARE, np.array([b.yearly_kwh for b in self.loads.loads])),
+                "plants": (self.plant_names, CLAMP_SHARE, np.full(n, 250_000.0)),
+                "bikes": (tuple(b.name for b in self.bikes.rooms), CLAMP_SHARE, 60.0 * self.bikes.places),
+                "arrays": (tuple(a.name for a in self.arrays.arrays), CLAMP_SHARE, 1350.0 * self.arrays.peak_kw),
+                "homes": (self.homes, CLAMP_SHARE, 27.0 * self.residents.surface_m2),
+            },
+            seed,
+        )
         self.heat_meters = HeatMeters(self.homes, 16.0 * self.residents.surface_m2, seed)
         self.water_meters = WaterMeters(self.homes, self.residents.persons, seed)
 
@@ -227,6 +231,7 @@ class World:
 
     def _all_panels(self) -> list[Panel]:
         rooms, large, tanks, loop = self.rooms, self.large, self.tanks, self.loop
+        meters = self.meters
         residents, subs, cars = self.residents, self.substations, self.points
         homes = rooms.homes
         draw = chance(self.seed, "thermostat-steps")
@@ -251,7 +256,7 @@ class World:
                 },
                 commands={"setpoint_offset_k": self.home_offset_k},
             ),
-            self.home_meters.panel(voltage=True),
+            meters.panel("homes"),
             self.heat_meters.panel(),
             self.water_meters.panel(),
             Panel(
@@ -298,7 +303,7 @@ class World:
                 },
                 commands={"setpoint_c": tanks.setpoint_c, "charge_on": tanks.charge_on, "pasteurisation_on": tanks.pasteurise},
             ),
-            self.plant_meters.panel(voltage=True),
+            meters.panel("plants"),
             Panel(
                 self.plant_names,
                 {
@@ -347,12 +352,12 @@ class World:
                     "wind_m_per_s": weather("wind_m_per_s"),
                 },
             ),
-            self.supply_meters.panel(voltage=True),
-            self.load_meters.panel(voltage=True),
+            meters.panel("supplies"),
+            meters.panel("loads"),
             Panel(
-                self.array_meters.assets,
-                {"power_kw": self.array_meters.shown_kw},
-                {"energy_kwh": Counter(self.array_meters.energy.start, lambda: self.array_meters.gain * self.array_meters.export_kwh)},
+                meters.assets["arrays"],
+                {"power_kw": lambda: meters.shown_kw("arrays")},
+                {"energy_kwh": meters.exported("arrays", 1.0)},
                 {"limit_share": self.arrays.limit_share},
             ),
             Panel(
@@ -365,9 +370,9 @@ class World:
                 {"power_setpoint_kw": self.batteries.setpoint_kw},
             ),
             Panel(
-                self.bike_meters.assets,
-                {"power_kw": self.bike_meters.shown_kw, "bikes_count": lambda: self.bikes.bikes},
-                {"energy_kwh": self.bike_meters.energy},
+                meters.assets["bikes"],
+                {"power_kw": lambda: meters.shown_kw("bikes"), "bikes_count": lambda: self.bikes.bikes},
+                {"energy_kwh": meters.imported("bikes")},
                 {"power_limit_kw": self.bikes.device_limit_kw},
             ),
             Panel(
@@ -596,17 +601,17 @@ class World:
              subs.electric_kw, tanks.electric_kw, [self.loop.pump_kw]]
         )  # fmt: skip
         self.device_kw = device
-        self.device_kwh += device * HOURS
-        self.supply_meters.step(self.behind @ device, self._minute)
-        self.load_meters.step(load_kw, self._minute)
-        self.plant_meters.step(plant_kw, self._minute)
-        self.bike_meters.step(self.bikes.power_kw, self._minute)
-        self.array_meters.step(self.arrays.power_kw, self._minute)
-        self.home_meters.step(home.power_kw[minute], self._minute)
-        self.heat_meters.step(
-            self._minute, rooms.heat_kwh[:homes], rooms.heat_kw[:homes], subs.supply_c[rooms.substation[:homes]],
-            rooms.emitter_c[:homes], flow[:homes],
-        )  # fmt: skip
+        self._device_sums += device
+        home_kw = home.power_kw[minute]
+        self.meters.step(
+            np.concatenate([self.behind @ device, load_kw, plant_kw, self.bikes.power_kw, self.arrays.power_kw, home_kw]),
+            self._minute,
+        )
+        due = self.heat_meters.due(self._minute)
+        if due.size:
+            self.heat_meters.refresh(
+                due, rooms.heat_kwh[due], rooms.heat_kw[due], subs.supply_c[rooms.substation[due]], rooms.emitter_c[due], flow[due]
+            )
         for point, series in self._replayed.items():
             value = float(series[minute])
             if math.isfinite(value):
@@ -681,10 +686,10 @@ class World:
                 pump_kw=loop.pump_kw, stored_kwh=loop.stored_kwh(),
             ),
             electric=ElectricTruth(
-                supplies=self.supplies, supply_kw=self.supply_meters.power_kw, import_kwh=self.supply_meters.import_kwh,
-                export_kwh=self.supply_meters.export_kwh, devices=self.devices, supply_of=self.supply_of,
-                device_kw=self.device_kw, device_kwh=self.device_kwh, homes=self.homes, home_kw=self.home_meters.power_kw,
-                home_kwh=self.home_meters.import_kwh, battery_kwh=self.batteries.stored_kwh,
+                supplies=self.supplies, supply_kw=self.meters.now_kw("supplies"), import_kwh=self.meters.import_kwh("supplies"),
+                export_kwh=self.meters.export_kwh("supplies"), devices=self.devices, supply_of=self.supply_of,
+                device_kw=self.device_kw, device_kwh=self._device_sums * HOURS, homes=self.homes, home_kw=self.meters.now_kw("homes"),
+                home_kwh=self.meters.import_kwh("homes"), battery_kwh=self.batteries.stored_kwh,
                 battery_loss_kwh=self.batteries.loss_kwh, curtailed_kwh=self.arrays.curtailed_kwh,
             ),
             cars=CarTruth(
