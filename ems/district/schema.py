@@ -49,4 +49,4 @@ def write_schemas(folder: Path) -> list[Path]:
 
 
 def schema_text(schema: dict[str, Any]) -> str:
-    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(schema, indent=1, sort_keys=True) + "\n"
