@@ -22,6 +22,7 @@ from ems.district import District, DistrictError, json_schemas, read_district, r
 from ems.loop.bell import SchedulerBell
 from ems.loop.clock import FastClock, RealClock
 from ems.loop.control import Control, Event
+from ems.loop.planner import ChildPlanner
 from ems.loop.site import ClockReader, Site, controlled, pages, stop_on_signals
 from ems.store import Store
 
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 out = Console()
-err = Console(stderr=True)
+err = Console(stderr=True, soft_wrap=True)
 
 Buildings = Annotated[Path, typer.Option("--buildings", help="Folder of the district's YAML files.")]
 Network = Annotated[int, typer.Option(min=0, max=254, help="Second number of the loopback addresses, 127.N.x.y.")]
@@ -169,12 +170,14 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
 
     async def operate() -> None:
+        planner = ChildPlanner(wired)
         store = Store.open(site.store_url, attempts=1)
         async with (
             controlled(
                 wired,
                 site,
                 store=store,
+                planner=planner,
                 clock=RealClock(),
                 bell=SchedulerBell(60.0),
                 sweep_every=timedelta(minutes=sweep_minutes),

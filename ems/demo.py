@@ -25,6 +25,7 @@ from ems.district import District, read_district, relocate
 from ems.loop.bell import Bell, SchedulerBell, VirtualBell
 from ems.loop.clock import FastClock, LockStep, RealClock
 from ems.loop.control import Control, Event, Totals
+from ems.loop.planner import ChildPlanner
 from ems.loop.site import Site, controlled, pages, stop_on_signals, write_clock
 from ems.series import Floats
 from ems.simulate.past import past
@@ -136,6 +137,7 @@ async def demo(
     for stale in (*site.folder.glob("site.db*"), site.weather_file, site.clock_file):
         stale.unlink(missing_ok=True)
     on_progress(Progress("starting the simulated district", 0, 1))
+    planner = ChildPlanner(district)
     store = Store.open(site.store_url, attempts=1)
     async with district_process(settings, site) as plant:
         on_progress(Progress("starting the simulated district", 1, 1))
@@ -152,6 +154,7 @@ async def demo(
                 district,
                 site,
                 store=store,
+                planner=planner,
                 clock=clock,
                 bell=bell,
                 sweep_every=timedelta(minutes=settings.sweep_minutes),
@@ -227,7 +230,7 @@ def _tell_past(sending: Connection, buildings: Path, end: datetime, days: int, s
         district = read_district(buildings)
         report = lambda done, total: sending.send(Progress("simulating the past", done, total))  # noqa: E731
         batch: list[tuple[str, Slots, Floats]] = []
-        for series in past(district, end=end, days=days, seed=seed, on_progress=report):
+        for series in past(district, end=end, days=days, seed=seed, progress=report):
             batch.append(series)
             if len(batch) >= BATCH:
                 sending.send(batch)

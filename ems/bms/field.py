@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -39,6 +39,9 @@ class FieldLink(Protocol):
 
     async def refresh(self, now: datetime) -> dict[str, Outcome]:
         """Count heartbeats and rewrite what falls back otherwise. What was written, by point."""
+
+    def renew(self, points: Collection[str], until: datetime) -> None:
+        """Let the standing commands of `points` hold until `until`; what nobody renews is given back."""
 
 
 @dataclass
@@ -83,6 +86,7 @@ class Field:
         self._beats = dict.fromkeys(self._heartbeats, 0.0)
         self._standing: dict[str, _Standing] = {}
         self._sweeping = asyncio.Lock()
+        self._writing = asyncio.Lock()  # a refresh must not put an older command over a newer one
         self._site_now: datetime | None = None
 
     async def start(self) -> None:
@@ -116,9 +120,10 @@ class Field:
 
     async def write(self, commands: Sequence[Command]) -> list[Outcome]:
         """Write and read back, buses in parallel; None relinquishes (Modbus: writes the release value)."""
-        outcomes = await self._deliver(commands)
-        for command, outcome in zip(commands, outcomes, strict=True):
-            self._remember(command, outcome)
+        async with self._writing:
+            outcomes = await self._deliver(commands)
+            for command, outcome in zip(commands, outcomes, strict=True):
+                self._remember(command, outcome)
         return outcomes
 
     async def refresh(self, now: datetime) -> dict[str, Outcome]:
@@ -127,6 +132,23 @@ class Field:
         What has expired is given back. Call it at least each third of the shortest time-out, in site time.
         """
         self._tell(now)
+        async with self._writing:
+            return await self._refresh(now)
+
+    def renew(self, points: Collection[str], until: datetime) -> None:
+        """Let the standing commands of `points` hold until `until`; what nobody renews is given back."""
+        for point in points:
+            if (item := self._standing.get(point)) is not None:
+                item.command = replace(item.command, expires_at=until)
+
+    # Inside
+
+    def _tell(self, now: datetime) -> None:
+        self._site_now = now
+        for line in self._lines.values():
+            line.tell(now)
+
+    async def _refresh(self, now: datetime) -> dict[str, Outcome]:
         beats, due, expired = [], [], []
         for point in self._heartbeats:
             limits = self.wires[point].measure.write
@@ -148,13 +170,6 @@ class Field:
         results = {beat.point: outcome for beat, outcome in zip(beats, counted, strict=True)}
         results.update((c.point, o) for c, o in zip([*due, *expired], rewritten, strict=True))
         return results
-
-    # Inside
-
-    def _tell(self, now: datetime) -> None:
-        self._site_now = now
-        for line in self._lines.values():
-            line.tell(now)
 
     async def _deliver(self, commands: Sequence[Command]) -> list[Outcome]:
         outcomes: list[Outcome] = [Refused(f"{command.point} is not wired") for command in commands]

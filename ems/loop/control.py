@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -124,6 +125,7 @@ class Control:
         self.plan: Plan | None = None
         self.events: list[Event] = []
         self.samples: dict[str, Sample] = {}
+        self.seconds: dict[str, float] = {}  # of the last cycle, by part
         self.sessions: dict[str, Session] = {}
         self.real = RealClock()  # for leadership, which other processes judge by
         self._lease: Lease | None = None
@@ -229,7 +231,9 @@ class Control:
         began = len(self.events)
         journal, fence = self.store.journal, self.fence
         run = await self._stored(lambda: journal.open_run(slot, now, fence))
-        await self._sweep(now)
+        self.seconds = {}
+        with self._timed("sweep"):
+            await self._sweep(now)
         if run.state == "done":
             return  # the process before this one finished it
         snapshot = await self._step(slot, "snapshot", self._snapshot, memory.dump_snapshot, memory.load_snapshot)
@@ -242,8 +246,7 @@ class Control:
         forecasts = await self._step(
             slot, "forecasts", lambda: self._forecast(slots, now), memory.dump_forecasts, memory.load_forecasts
         )
-        seconds: dict[str, float] = {}
-        plan = await self._planned(slot, snapshot, forecasts, slots, seconds)
+        plan = await self._planned(slot, snapshot, forecasts, slots)
         permission = await self._step(
             slot,
             "commands",
@@ -252,7 +255,8 @@ class Control:
             memory.load_permission,
         )
         await self._stored(lambda: journal.commit_intents(permission.allowed, fence))
-        outcomes = await self._write(permission.allowed)
+        with self._timed("write"):
+            outcomes = await self._write(permission.allowed)
         self._renew(standing, plan)
         record = memory.decision(
             slot=slot,
@@ -265,7 +269,7 @@ class Control:
             deviations=deviations,
             events=[asdict(e) for e in self.events[began:]],
             counts=self._counts(),
-            seconds=seconds,
+            seconds=self.seconds,
         )
         await self._stored(lambda: self.store.save_decision(slot, record))
         await self._stored(lambda: journal.close_run(slot, "done", self.clock.now()))
@@ -323,13 +327,12 @@ class Control:
         snapshot: Snapshot,
         forecasts: Mapping[str, Forecast],
         slots: Slots,
-        seconds: dict[str, float],
     ) -> Plan | None:
         """This slot's plan; when planning fails, the older plan while it holds, else local control."""
 
         async def compute() -> Plan:
             plan, took = await self.planner.plan(snapshot, forecasts, slots, self.plan)
-            seconds["plan"] = took
+            self.seconds["plan"] = took
             self.totals.plan_seconds.append(took)
             return plan
 
@@ -360,8 +363,9 @@ class Control:
         count = HISTORY // SLOT
         past = Slots(slots.start - count * SLOT, count)
         points = history_points(self.district)
-        history: History = await self._stored(lambda: self.store.history(points, past))
-        forecasts, _ = await self.planner.forecast(history, weather, slots, now)
+        with self._timed("history"):
+            history: History = await self._stored(lambda: self.store.history(points, past))
+        forecasts, self.seconds["forecast"] = await self.planner.forecast(history, weather, slots, now)
         self.totals.cold_starts = sum(1 for f in forecasts.values() if f.fallback)
         return forecasts
 
@@ -443,6 +447,13 @@ class Control:
             else:
                 self._database_back()
                 return result
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        """How long a part of the cycle took, for the decision record."""
+        begun = time.monotonic()
+        yield
+        self.seconds[what] = time.monotonic() - begun
 
     async def _step(
         self,

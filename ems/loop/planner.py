@@ -48,6 +48,7 @@ class ChildPlanner:
             initializer=_start,
             initargs=(district,),
         )
+        self._pool.submit(_ready)  # the child starts with its first call: let that be now, beside everything else
 
     async def forecast(
         self, history: History, weather: Mapping[str, Forecast], slots: Slots, issued_at: datetime
@@ -99,6 +100,10 @@ def _start(district: District) -> None:
     global _district
     _district = district
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _ready() -> None:
+    """Nothing: to be called is to be ready."""
 
 
 def _forecast(

@@ -20,7 +20,7 @@ from ems.district import District
 from ems.loop.bell import Bell
 from ems.loop.clock import Clock
 from ems.loop.control import Control, Event, Settings
-from ems.loop.planner import ChildPlanner
+from ems.loop.planner import Planner
 from ems.store import Store
 
 CLOCK_FILE = "clock.json"
@@ -51,15 +51,15 @@ async def controlled(
     site: Site,
     *,
     store: Store,
+    planner: Planner,
     clock: Clock,
     bell: Bell,
     sweep_every: timedelta,
     on_event: Callable[[Event], None],
     on_cycle: Callable[[Control], Awaitable[None]],
 ) -> AsyncIterator[Control]:
-    """A control loop with its field open and its planner warm; both are closed behind it."""
+    """A control loop with its field open; field and planner are closed behind it."""
     link = Field(district.wires)
-    planner = ChildPlanner(district)
     await link.start()
     try:
         yield Control(
