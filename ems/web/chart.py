@@ -56,7 +56,7 @@ class Scale:
 def scale(lowest: float, highest: float) -> Scale:
     """Round ticks, four to seven of them, that hold the values and 0."""
     lowest, highest = min(lowest, 0.0), max(highest, 0.0)
-    span = highest - lowest or 1.0
+    span = max(highest - lowest, 1e-3)
     power = 10 ** math.floor(math.log10(span / 4))
     step = next(f * power for f in (1, 2, 2.5, 5, 10) if span / (f * power) <= 5)
     top, bottom = math.ceil(highest / step - 1e-9) * step, math.floor(lowest / step + 1e-9) * step

@@ -209,7 +209,8 @@ class Live:
         hidden = 0 < known_homes < FEWEST_HOMES
         value = None if hidden or not values else sum(values) / (len(values) if mean else 1)
         age = self.now - min(s.at for s in samples) if samples else None
-        quality = Quality.GOOD if len(values) == len(points) and values else _worst(samples)
+        # What some of them say is believed; how many those are stands beside it.
+        quality = Quality.GOOD if value is not None else _worst(samples)
         return Row(quantity, value, age, quality, of=len(points), known=len(values))
 
     def _usable(self, points: list[str]) -> list[float]:

@@ -6,7 +6,7 @@ A record is read as it is found: a part that is not there is not shown. Nothing 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -210,30 +210,26 @@ class Record:
     # Words
 
     def public(self, text: str) -> str:
-        """The half of a text in this language, with every dwelling's name replaced by its building's."""
+        """The half of a text in this language; of one about a dwelling only that it is, and where."""
         french, found, english = text.partition(_TWO_LANGUAGES)
         if found:
             text = french if self.language == "fr" else english
-        return _DWELLING_LIKE.sub(self._hidden, text)
-
-    @property
-    def _hidden(self) -> Callable[[re.Match[str]], str]:
-        dwellings = self.district.dwellings
-        word = "un logement" if self.language == "fr" else "a dwelling"
-
-        def hide(match: re.Match[str]) -> str:
-            return f"{match[1]} ({word})" if f"{match[1]}/{match[2]}" in dwellings else match[0]
-
-        return hide
+        for building, asset in _ASSETS.findall(text):
+            if self._is_dwelling(f"{building}/{asset}"):
+                label = self.district.buildings[building].label
+                return (
+                    f"{label.fr} : concerne un logement" if self.language == "fr" else f"{label.en}: about a dwelling"
+                )
+        return text
 
     def _in_language(self, told: Mapping[str, Any]) -> str:
         return self.public(str(told.get(self.language) or told.get("en") or told.get("fr") or ""))
 
     def _is_dwelling(self, asset: str) -> bool:
-        return asset in self.district.dwellings
+        return isinstance(self.district.assets.get(asset), Dwelling)
 
 
-_DWELLING_LIKE = re.compile(r"\b([a-z0-9-]+)/([a-z0-9-]+)(/[a-z0-9_]+)?")
+_ASSETS = re.compile(r"([a-z0-9-]+)/([a-z0-9-]+)")
 
 
 def _add(total: list[float], row: Sequence[float]) -> None:

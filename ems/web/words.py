@@ -97,13 +97,17 @@ class Words:
 
     def age(self, age: timedelta | None) -> str:
         """How long ago: `12 s ago`, `3 min ago`."""
-        if age is None:
-            return self.text("never")
-        seconds = max(0, int(age.total_seconds()))
+        return self.text("never") if age is None else self.text("{age} ago", age=self.span(age))
+
+    def span(self, length: timedelta | None) -> str:
+        """A length of time: `12 s`, `3 min`, `5 h`, `2 days`; a dash when unknown."""
+        if length is None:
+            return "–"
+        seconds = max(0, int(length.total_seconds()))
         for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
             if seconds < limit:
-                return self.text("{age} ago", age=f"{seconds // size} {unit}")
-        return self.text("{age} ago", age=self.text("{days} days", days=seconds // 86_400))
+                return f"{seconds // size} {unit}"
+        return self.text("{days} days", days=seconds // 86_400)
 
     def clock(self, instant: datetime) -> str:
         """Local time of day, `19:30`."""

@@ -1,0 +1,251 @@
+"""What stands on the pages, in which language, and what never does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from ems.district import District
+from ems.points import Quality, Sample
+from ems.web import create_app
+from ems.web.app import HEADERS
+from tests.web.minute import NOW, SECRET, decision, samples
+
+
+def text_of(html: str) -> str:
+    """The words of a page, without tags, in one line."""
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+def test_the_page_is_whole_without_a_script(client: TestClient) -> None:
+    page = text_of(client.get("/?lang=en").text)
+    assert "The district is being controlled" in page
+    assert "Last decision 4 min ago, planned in 4.2 s" in page
+    assert "1 set points confirmed of 2 sent, refused by the gate: 1" in page
+    assert "Horizon tower" in page
+    assert "charges at night" in page
+    assert "too little: 1.2 kWh. Remedy: earlier" in page
+    assert "no weather file" in page
+    assert "energy bought €812.50" in page
+    assert "surprise term €3.00" in page
+    assert "not served" not in page  # a term that is nothing
+    # By hand: 100 kW of buildings, 10 kW of battery at night, 20 kW of homes.
+    assert "The grid gives at most 130 kW, on Sun 02:00." in page
+    assert "The sun gives at most 40.0 kW, on Sun 13:00." in page
+
+
+def test_french_comes_first_and_both_are_spoken(client: TestClient) -> None:
+    french = client.get("/", headers={"accept-language": "it"})
+    assert french.headers["content-language"] == "fr"
+    assert "Le quartier est piloté" in french.text
+    assert '<html lang="fr">' in french.text
+    assert "énergie achetée 812,50 €" in text_of(french.text).replace("\xa0", " ").replace("\u202f", " ")
+    for headers, query in (
+        ({"accept-language": "en-US,en;q=0.9,fr;q=0.8"}, ""),
+        ({"accept-language": "fr"}, "?lang=en"),
+    ):
+        english = client.get(f"/{query}", headers=headers)
+        assert english.headers["content-language"] == "en"
+        assert "The district is being controlled" in english.text
+    assert client.get("/?lang=xx", headers={"accept-language": "en"}).headers["content-language"] == "en"
+
+
+def test_a_chosen_language_stays_chosen(client: TestClient) -> None:
+    assert 'href="/buildings/horizon?lang=en"' in client.get("/?lang=en").text
+    assert 'href="/buildings/horizon"' in client.get("/").text
+
+
+@pytest.mark.parametrize("path", ["/", "/buildings/horizon", "/buildings/jardins", "/buildings/parking"])
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_nothing_of_one_dwelling_stands_anywhere(
+    open_pages: Callable[..., TestClient], district: District, path: str, language: str
+) -> None:
+    shown = samples(district)
+    names = {d.partition("/")[2] for d in district.dwellings}
+    prms = {d.prm for d in district.dwellings.values()}
+    for dwelling in district.dwellings:
+        point = f"{dwelling}/power_kw"
+        if point in shown:
+            shown[point] = Sample(SECRET, Quality.GOOD, NOW)
+    record = decision(district)
+    record["fallbacks"] = [f"{next(iter(district.dwellings))}: a stand-in"]
+    page = open_pages(shown, record).get(f"{path}?lang={language}").text
+    words = set(re.findall(r"[a-z0-9-]+", page))
+    assert not words & names
+    assert not words & prms
+    assert "secret" not in page
+    for trace in (str(SECRET), str(SECRET).replace(".", ","), "0.47 ", "0,47 "):
+        assert trace not in page
+
+
+def test_fewer_than_ten_homes_are_not_summed(open_pages: Callable[..., TestClient], district: District) -> None:
+    shown = samples(district)
+    homes = [d for d in district.dwellings if d.startswith("horizon/")]
+    for dwelling in homes[9:]:
+        shown[f"{dwelling}/power_kw"] = Sample(None, Quality.UNREACHABLE, NOW)
+    page = text_of(open_pages(shown, None).get("/buildings/horizon?lang=en").text)
+    assert "power – 30 s unreachable 9 of 118" in page
+
+
+def test_a_building_shows_value_age_and_quality(open_pages: Callable[..., TestClient], district: District) -> None:
+    shown = samples(district)
+    shown["horizon/tank/top_temperature_c"] = Sample(61.25, Quality.GOOD, NOW - timedelta(seconds=90))
+    shown["horizon/tank/return_temperature_c"] = Sample(None, Quality.UNREACHABLE, NOW - timedelta(minutes=40))
+    page = text_of(open_pages(shown, decision(district)).get("/buildings/horizon?lang=en").text)
+    assert "top temperature 61.2 °C 90 s good" in page
+    assert "return temperature – 40 min unreachable" in page
+    assert "Dwellings together 118" in page
+
+
+def test_the_plan_of_a_building_is_told_in_one_language(client: TestClient) -> None:
+    page = text_of(client.get("/buildings/parking?lang=en").text)
+    assert "battery, power setpoint: 10.0 kW night" in page
+    assert "nuit" not in page
+
+
+def test_what_people_wrote_is_escaped(client: TestClient) -> None:
+    page = client.get("/?lang=en").text
+    assert "is odd &lt;b&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("minutes", "fallbacks", "state", "code"),
+    [(4, [], "controlling", 200), (4, ["weather"], "degraded", 200), (31, [], "lost", 503)],
+)
+def test_health_says_whether_the_district_is_controlled(
+    open_pages: Callable[..., TestClient],
+    district: District,
+    minutes: int,
+    fallbacks: list[str],
+    state: str,
+    code: int,
+) -> None:
+    record = decision(district, at=NOW - timedelta(minutes=minutes)) | {"fallbacks": fallbacks}
+    answer = open_pages(None, record).get("/healthz")
+    assert answer.status_code == code
+    assert answer.json() == {
+        "state": state,
+        "controlled": code == 200,
+        "slot": record["slot"],
+        "age_s": minutes * 60.0,
+    }
+
+
+def test_a_slot_without_a_plan_is_degraded(open_pages: Callable[..., TestClient], district: District) -> None:
+    client = open_pages(samples(district), decision(district) | {"plan": None})
+    assert client.get("/healthz").json()["state"] == "degraded"
+    page = text_of(client.get("/?lang=en").text)
+    assert "Controlled, with stand-ins" in page
+    assert "There is no plan yet." in page
+
+
+def test_before_the_first_decision_the_page_says_so(open_pages: Callable[..., TestClient]) -> None:
+    client = open_pages()
+    page = text_of(client.get("/?lang=en").text)
+    assert "No decision yet" in page
+    assert "Nothing has been measured yet." in page
+    assert client.get("/healthz").status_code == 503
+    assert client.get("/buildings/horizon?lang=en").status_code == 200
+
+
+def test_a_store_that_does_not_exist_yet_is_no_error(tmp_path: Path, district: District) -> None:
+    with TestClient(create_app(f"sqlite:///{tmp_path}/none.db", lambda: NOW, district)) as client:
+        assert "No decision yet" in client.get("/?lang=en").text
+        assert client.get("/healthz").json()["state"] == "none"
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_record_with_little_in_it_is_shown_as_it_is(open_pages: Callable[..., TestClient]) -> None:
+    client = open_pages(None, {"slot": 1, "at": NOW.isoformat(), "plan": {}, "events": ["started"]})
+    assert "started" in client.get("/?lang=en").text
+
+
+def test_an_unknown_page_is_404_in_words(client: TestClient) -> None:
+    for path in ("/buildings/nowhere?lang=en", "/nothing?lang=en", "/static/style.css?lang=en"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert "There is no such page" in answer.text
+    assert client.post("/").status_code == 405
+
+
+def test_every_answer_carries_the_headers(client: TestClient) -> None:
+    static = re.findall(r'"(/static/[^"]+)"', client.get("/").text)
+    assert len(static) == 3
+    for path in ("/", "/buildings/horizon", "/healthz", "/nothing", *static):
+        answer = client.get(path)
+        for name, value in HEADERS.items():
+            assert answer.headers[name] == value, path
+        assert "unsafe" not in answer.headers["content-security-policy"]
+        kept = "immutable" if path in static else "no-store"
+        assert kept in answer.headers["cache-control"], path
+
+
+def test_a_page_that_fails_says_nothing_of_why(
+    store_url: str, district: District, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[datetime] = []
+
+    def broken() -> datetime:
+        calls.append(NOW)
+        if len(calls) == 1:
+            raise RuntimeError("password=hunter2")
+        return NOW
+
+    with TestClient(create_app(store_url, broken, district), raise_server_exceptions=False) as client:
+        answer = client.get("/?lang=en")
+    assert answer.status_code == 500
+    assert "This page could not be made" in answer.text
+    assert "hunter2" not in answer.text
+    assert answer.headers["content-security-policy"] == HEADERS["Content-Security-Policy"]
+
+
+class Links(HTMLParser):
+    """Every address a page names, and everything a strict policy forbids in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.forbidden: list[str] = []
+        self.ids: list[str] = []
+        self.headings: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("href", "src", "action"):
+                self.addresses.append(value or "")
+            if name == "style" or name.startswith("on"):
+                self.forbidden.append(f"{tag} {name}")
+            if name == "id":
+                self.ids.append(value or "")
+        if tag in ("h1", "h2", "h3"):
+            self.headings.append(tag)
+        if tag == "style" or (tag == "script" and not dict(attrs).get("src")):
+            self.forbidden.append(tag)
+
+
+@pytest.mark.parametrize("path", ["/", "/buildings/horizon", "/buildings/plant-a", "/nothing"])
+def test_nothing_inline_and_nothing_from_elsewhere(client: TestClient, path: str) -> None:
+    links = Links()
+    links.feed(client.get(path).text)
+    assert links.forbidden == []
+    assert [a for a in links.addresses if not a.startswith(("/", "?")) or a.startswith("//")] == []
+    assert len(links.ids) == len(set(links.ids))
+    assert links.headings.count("h1") == 1
+
+
+def test_a_visit_is_small(client: TestClient) -> None:
+    page = client.get("/", headers={"accept-encoding": "gzip"})
+    assert page.headers["content-encoding"] == "gzip"
+    size = int(page.headers["content-length"])
+    for name in re.findall(r'"(/static/[^"]+)"', page.text):
+        answer = client.get(name, headers={"accept-encoding": "gzip"})
+        size += int(answer.headers["content-length"])
+    assert size < 15_000
+    folder = Path(__file__).parents[2] / "ems" / "web" / "static"
+    assert (folder / "live.js").stat().st_size <= 4096

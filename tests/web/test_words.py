@@ -1,0 +1,104 @@
+"""French says everything that English says, and numbers are written as each language writes them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from babel.messages.extract import extract_from_dir
+
+from ems.assets import Dwelling
+from ems.district import District
+from ems.points import Quality
+from ems.web.figures import COSTS, LABELS
+from ems.web.live import KINDS, SECTIONS
+from ems.web.words import Words, catalogue, chosen, plain
+
+WEB = Path(__file__).parents[2] / "ems" / "web"
+FRENCH = Words("fr", ZoneInfo("Europe/Paris"))
+ENGLISH = Words("en", ZoneInfo("Europe/Paris"))
+
+
+def in_code() -> set[str]:
+    """Every text that the templates and the code hand to `_` or `text`."""
+    found = extract_from_dir(
+        str(WEB), [("**.py", "python"), ("templates/**.html", "jinja2")], keywords={"_": None, "text": None}
+    )
+    return {str(text) for _, _, text, _, _ in found}
+
+
+def made_up(district: District) -> set[str]:
+    """Texts chosen while a page is made."""
+    quantities = {plain(w.quantity) for w in district.wires.values()}
+    fixed = {*KINDS.values(), *SECTIONS, *LABELS.values(), *COSTS.values(), *(q.value for q in Quality)}
+    names = {n.partition("/")[2].replace("-", " ") for n, a in district.assets.items() if not isinstance(a, Dwelling)}
+    names = {n for n in names if not re.fullmatch(r"point \d+", n)}
+    return quantities | fixed | names | {"info", "fallback", "alarm", "recovered"}
+
+
+def test_every_text_is_in_french(district: District) -> None:
+    wanted = in_code() | made_up(district)
+    assert len(in_code()) > 50
+    assert wanted - catalogue("fr").keys() == set()
+
+
+def test_no_text_is_left_over(district: District) -> None:
+    assert catalogue("fr").keys() - in_code() - made_up(district) - {"homes", "dwellings together"} <= {
+        "charge points together"
+    }
+
+
+def test_places_to_fill_in_are_the_same() -> None:
+    for english, french in catalogue("fr").items():
+        assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", french)), english
+
+
+@pytest.mark.parametrize(
+    ("asked", "accepted", "language"),
+    [
+        (None, None, "fr"),
+        ("en", "fr", "en"),
+        (None, "en", "en"),
+        (None, "de,en;q=0.7,fr;q=0.3", "en"),
+        (None, "en;q=0,fr", "fr"),
+        (None, "fr-CA", "fr"),
+        (None, "*;q=x,,;;", "fr"),
+        ("../../etc", "en", "en"),
+    ],
+)
+def test_a_language_is_chosen(asked: str | None, accepted: str | None, language: str) -> None:
+    assert chosen(asked, accepted) == language
+
+
+def test_numbers_are_written_as_each_language_writes_them() -> None:
+    assert FRENCH.value("power_kw", 1234.5) == "1\u202f234 kW" or FRENCH.value("power_kw", 1234.5) == "1\xa0234 kW"
+    assert ENGLISH.value("power_kw", 1234.5) == "1,234 kW"
+    assert FRENCH.value("temperature_c", -3.25) == "−3,2 °C"
+    assert ENGLISH.value("humidity_share", 0.456) == "46 %"
+    assert (FRENCH.value("pump_on", 1.0), FRENCH.value("pump_on", 0.0)) == ("marche", "arrêt")
+    assert ENGLISH.value("power_kw", None) == "–"
+    assert ENGLISH.value("power_kw", -0.01) == "0.0 kW"
+    assert (FRENCH.euro(1234.5), ENGLISH.euro(4.2)) == (FRENCH.number(1234.5, 2) + " €", "€4.20")
+
+
+@pytest.mark.parametrize(
+    ("age", "shown"),
+    [
+        (timedelta(seconds=59), "59 s ago"),
+        (timedelta(minutes=3), "3 min ago"),
+        (timedelta(hours=30), "30 h ago"),
+        (timedelta(days=9), "9 days ago"),
+        (timedelta(seconds=-5), "0 s ago"),
+        (None, "never"),
+    ],
+)
+def test_ages(age: timedelta | None, shown: str) -> None:
+    assert ENGLISH.age(age) == shown
+
+
+def test_times_are_local() -> None:
+    assert FRENCH.clock(datetime(2026, 7, 1, 17, 30, tzinfo=UTC)) == "19:30"
+    assert ENGLISH.day(datetime(2026, 10, 25, 0, 30, tzinfo=UTC)) == "Sun 02:30"
