@@ -24,7 +24,15 @@ from ems.slots import SLOT, Slots, as_utc, floor
 SAMPLES = 3  # of each slot
 # What a forecast learns from comes first; dwellings are many and come last.
 ORDER = (WeatherStation, Supply, BaseLoad, Photovoltaic, Plant, Loop, Tank, Zone)
-OF_A_DWELLING = ("power_kw", "energy_kwh", "export_energy_kwh", "heat_power_kw", "heat_energy_kwh", "hot_water_m3", "cold_water_m3")
+OF_A_DWELLING = (
+    "power_kw",
+    "energy_kwh",
+    "export_energy_kwh",
+    "heat_power_kw",
+    "heat_energy_kwh",
+    "hot_water_m3",
+    "cold_water_m3",
+)
 REGISTERS_BESIDES = ("run_h", "starts_count")  # they count up too, in other units
 STOCKS = ("stored_kwh", "session_energy_kwh")  # energy, but no counter: they go up and down
 # The mean power of a slot, exactly, from registers in fine steps: (what counts it up, what counts it down).
@@ -49,7 +57,9 @@ def past(
     """
     end = as_utc(end)
     if end != floor(end) or days < 1:
-        raise ValueError(f"end is {end.isoformat()} and days {days}; give the start of a quarter-hour and at least one day")
+        raise ValueError(
+            f"end is {end.isoformat()} and days {days}; give the start of a quarter-hour and at least one day"
+        )
     slots = Slots(end - timedelta(days=days), 96 * days)
     points = recorded(district)
     world = World(district, start=slots.start, seed=seed, weather=weather, replay=replay)
@@ -100,7 +110,9 @@ def recorded(district: District) -> list[str]:
     return sorted(measured, key=rank)
 
 
-def _mean(district: District, point: str, sampled: Floats, at_start: Floats, place: dict[str, int], hours: float) -> Floats:
+def _mean(
+    district: District, point: str, sampled: Floats, at_start: Floats, place: dict[str, int], hours: float
+) -> Floats:
     """The slot means of one point: from its registers where they count finely, else from the samples."""
     building, asset, quantity = split_point(point)
     registers = REGISTERS.get(type(district.assets[f"{building}/{asset}"]))

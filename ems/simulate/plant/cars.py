@@ -55,8 +55,16 @@ def stays_of(day: Day, points: Sequence[ChargePoint], seed: int) -> list[Stay]:
         )
         most = 32.0 if draw.random() < 0.5 else 16.0
         stays.append(
-            Stay(k, arrives, max(leaves, arrives + 15), announced, needed_kwh, min(most, point.maximum_current_a), bool(draw.random() < SLEEPS_SHARE))
-        )  # fmt: skip
+            Stay(
+                k,
+                arrives,
+                max(leaves, arrives + 15),
+                announced,
+                needed_kwh,
+                min(most, point.maximum_current_a),
+                bool(draw.random() < SLEEPS_SHARE),
+            )
+        )
 
     def need() -> float:
         empty = draw.random() < 0.06
@@ -119,31 +127,28 @@ class ChargePoints:
         self.not_ready = 0
         self._coming: list[Stay] = []
         self._next_change = 0
+        self._prepared = 0
 
     def prepare(self, day: Day) -> None:
+        """The day's cars; those of a day that has begun already find their way in at the next step."""
+        if day.number == self._prepared:
+            return
+        self._prepared = day.number
         self._coming += stays_of(day, self.points, self.seed)
         self._coming.sort(key=lambda s: s.arrives)
         self._next_change = 0
 
-    def begin(self, minute: int, before: Day) -> None:
-        """The cars that came the day before and are still here, charged as their own socket would have by now."""
-        for stay in stays_of(before, self.points, self.seed):
-            if stay.arrives <= minute < stay.leaves:
-                self._arrive(stay)
-                hours = (minute - stay.arrives) / 60
-                had = min(stay.needed_kwh, hours * self.limit_a[stay.point] * self.kw_per_a[stay.point])
-                self.needed_kwh[stay.point] -= had
-                self.session_kwh[stay.point] += had
-            elif stay.arrives > minute:
-                self._coming.append(stay)
-
-    def _arrive(self, stay: Stay) -> None:
+    def _arrive(self, stay: Stay, minute: int) -> None:
         k = stay.point
-        if self.plugged[k]:
-            return  # taken: it drives on
+        if self.plugged[k] or stay.leaves <= minute:
+            return  # taken: it drives on; or gone before the world began
         self.plugged[k] = True
         self.needed_kwh[k] = self.asked_kwh[k] = stay.needed_kwh
-        self.session_kwh[k] = 0.0
+        # Here since before the world began: charged as its socket would have by itself.
+        hours = max(minute - stay.arrives, 0) / 60
+        had = min(stay.needed_kwh, hours * float(self.limit_a[k] * self.kw_per_a[k]))
+        self.needed_kwh[k] -= had
+        self.session_kwh[k] = had
         self.most_a[k], self.leaves[k], self.announced[k] = stay.most_a, stay.leaves, stay.announced
         self.sleeps[k], self.asleep[k], self.began[k], self.paused[k] = stay.sleeps, False, False, 0
         self.sessions += 1
@@ -157,7 +162,7 @@ class ChargePoints:
                 self.not_ready += bool(self.needed_kwh[k] > 0.05 * self.asked_kwh[k])
                 self.needed_kwh[k] = 0.0
             while self._coming and self._coming[0].arrives <= minute:
-                self._arrive(self._coming.pop(0))
+                self._arrive(self._coming.pop(0), minute)
             leaving = int(self.leaves[self.plugged].min()) if self.plugged.any() else minute + MINUTES
             self._next_change = min(leaving, self._coming[0].arrives if self._coming else minute + MINUTES)
         wants = self.plugged & (self.needed_kwh > 0) & ~self.asleep

@@ -1,4 +1,4 @@
-"""Seeded chance: every draw depends on the seed, the subject and the day alone, never on when or in what order it is asked."""
+"""Seeded chance: a draw depends on seed, subject and day alone, never on when or in what order it is asked."""
 
 from __future__ import annotations
 

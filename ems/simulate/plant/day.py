@@ -18,8 +18,16 @@ from ems.simulate.plant.sun import on_plane, position
 
 MINUTES = 1440
 # In the order of Orientation in ems.assets.zone.
-FACING_DEG = {"north": 0, "north-east": 45, "east": 90, "south-east": 135, "south": 180, "south-west": 225, "west": 270,
-              "north-west": 315}  # fmt: skip
+FACING_DEG = {
+    "north": 0,
+    "north-east": 45,
+    "east": 90,
+    "south-east": 135,
+    "south": 180,
+    "south-west": 225,
+    "west": 270,
+    "north-west": 315,
+}
 
 
 class MinutesOfWeather(Protocol):
@@ -82,7 +90,7 @@ def day_of(number: int, place: Place, source: WeatherSource) -> Day:
     """The day `number` (since the epoch) at a place."""
     start = datetime.fromtimestamp(number * 86400, tz=UTC)
     weather = source.minutes(start, MINUTES)
-    seconds = number * 86400.0 + 60.0 * np.arange(MINUTES)
+    seconds: Floats = number * 86400.0 + 60.0 * np.arange(MINUTES, dtype=np.float64)
     elevation, azimuth = position(seconds, place.latitude_deg, place.longitude_deg)
     facades = np.stack(
         [

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from ems.assets import BaseLoad, Battery, Photovoltaic
-from ems.series import Floats
 from ems.simulate.plant.chance import chance, spread
 from ems.simulate.plant.day import MINUTES, Day
 from ems.simulate.plant.sun import on_plane
@@ -93,7 +92,7 @@ class Arrays:
         self.curtailed_kwh = np.zeros(n)
 
     def prepare(self, day: Day) -> None:
-        """Plane of array for each, less at a hot module (0.4 %/K above 25 degC, NOCT 45 degC), clipped by the inverter."""
+        """Generation on each plane, less at a hot module (0.4 %/K, NOCT 45 degC), clipped by the inverter."""
         sky = day.weather
         for k, array in enumerate(self.arrays):
             plane = on_plane(

@@ -1,8 +1,8 @@
 """Plant rooms: water-source circuits between the tempered loop and three hydraulic nodes, with their local control.
 
-Each plant has a heating buffer, a hot-water circuit and a cold buffer; each circuit is in one mode at a time. Efficiency
-is a share of Carnot's between the leaving temperatures of both sides, less at low and at full load, and poor in the
-first minutes of a run. Local control keeps the nodes at their set points, keeps run and rest times and starts per
+Each plant has a heating buffer, a hot-water circuit and a cold buffer; each circuit is in one mode at a time.
+Efficiency is a share of Carnot's between the leaving temperatures of both sides, less at low and at full load, and
+poor in the first minutes of a run. Local control keeps the nodes at their set points, keeps run and rest times and starts per
 hour, serves hot water first, and lets one compressor serve both sides when both call. Written with plain numbers:
 there are few circuits, and staging is a matter of cases.
 """
@@ -30,6 +30,7 @@ HYSTERESIS_K = {"heating": 2.0, "hot_water": 1.5, "cold": 1.5}
 GAIN_KW_PER_K = {"heating": 40.0, "hot_water": 30.0, "cold": 30.0}
 CUT_OUT_K = 8.0  # beyond the set point: the circuit stops at once
 
+SIDES = ("heating", "hot_water", "cold")
 OFF, HEATING, HOT_WATER, COLD, HEATING_AND_COLD, HOT_WATER_AND_COLD = range(6)
 HOT_SIDE = {HEATING: "heating", HEATING_AND_COLD: "heating", HOT_WATER: "hot_water", HOT_WATER_AND_COLD: "hot_water"}
 COOLS = (COLD, HEATING_AND_COLD, HOT_WATER_AND_COLD)
@@ -103,13 +104,19 @@ class PlantRoom:
         return self.cold_kw * (1 + 0.02 * (cold_c - self.plant.cold_leaving_c)) * (1 - 0.008 * (sink_c - 20.0))
 
     def step(
-        self, minute: int, loop_c: float, draw_kw: dict[str, float], asks: dict[str, bool], setpoint_c: dict[str, float],
-        enable: bool, capacity_share: float,
-    ) -> None:  # fmt: skip
-        """One minute. `draw_kw`: heat taken from the two hot nodes and heat brought into the cold one; `asks`: who calls."""
+        self,
+        minute: int,
+        loop_c: float,
+        draw_kw: dict[str, float],
+        asks: dict[str, bool],
+        setpoint_c: dict[str, float],
+        enable: bool,
+        capacity_share: float,
+    ) -> None:
+        """One minute. `draw_kw`: heat out of the two hot nodes and into the cold one; `asks`: the sides wanted."""
         self.loop_entering_c = loop_c
         node, need = self.node_c, self.need_kw
-        for side in ("heating", "hot_water", "cold"):
+        for side in SIDES:
             # Too cold (or, on the cold side, too warm) by this much.
             gap = setpoint_c[side] - node[side] if side != "cold" else node[side] - setpoint_c[side]
             hysteresis = HYSTERESIS_K[side]
@@ -137,7 +144,7 @@ class PlantRoom:
             if circuit.mode != COLD:
                 made[HOT_SIDE[circuit.mode]] += circuit.hot_kw
                 recovered += circuit.cold_kw
-        for side in ("heating", "hot_water", "cold"):
+        for side in SIDES:
             loss = NODE_LOSS_KW_PER_K * (node[side] - PLANT_ROOM_C)
             flow = made[side] - draw_kw[side] if side != "cold" else draw_kw[side] - made[side]
             node[side] += (flow - loss) * HOURS / self.capacity_kwh_per_k[side]

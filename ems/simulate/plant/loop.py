@@ -14,7 +14,7 @@ GROUND_KW_PER_K = 2.0  # pipes in the ground at 16 degC (assumption)
 GROUND_C = 16.0
 FOULING_SHARE = 0.85  # of the clean exchanger
 FLOW_EXPONENT = 0.8  # of heat transfer over flow (Dittus-Boelter)
-DEMAND_KW = 2500.0  # at which the valves of the delivery exchangers stand open
+DEMAND_KW = 1500.0  # at which the valves of the delivery exchangers stand open
 
 
 class TemperedLoop:

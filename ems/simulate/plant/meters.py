@@ -25,7 +25,7 @@ class ElectricityMeters:
     """
 
     def __init__(self, kinds: Mapping[str, tuple[tuple[str, ...], float, Floats]], seed: int) -> None:
-        """Per kind: the assets, the clamp error, and what each counts in a usual year, for the reading it begins with."""
+        """Per kind: assets, clamp error, and what each counts in a usual year, for the reading it begins with."""
         self.assets: dict[str, tuple[str, ...]] = {}
         self.place: dict[str, slice] = {}
         gains, starts, phases, at = [], [], [], 0
@@ -79,7 +79,9 @@ class ElectricityMeters:
     def panel(self, kind: str) -> Panel:
         """A meter with voltage, power and both registers."""
         readings = {"power_kw": lambda: self.shown_kw(kind), "voltage_v": lambda: self.voltage_v(kind)}
-        return Panel(self.assets[kind], readings, {"energy_kwh": self.imported(kind), "export_energy_kwh": self.exported(kind)})
+        return Panel(
+            self.assets[kind], readings, {"energy_kwh": self.imported(kind), "export_energy_kwh": self.exported(kind)}
+        )
 
 
 class HeatMeters:
@@ -101,7 +103,15 @@ class HeatMeters:
         """The meters that refresh in this minute."""
         return self._due[minute % 60]
 
-    def refresh(self, due: NDArray[np.int64], heat_kwh: Floats, power: Floats, supply_c: Floats, emitter_c: Floats, flowing: Floats) -> None:
+    def refresh(
+        self,
+        due: NDArray[np.int64],
+        heat_kwh: Floats,
+        power: Floats,
+        supply_c: Floats,
+        emitter_c: Floats,
+        flowing: Floats,
+    ) -> None:
         """What those that are `due` see now; `flowing`: heat capacity flow, kW/K."""
         self._energy_kwh[due] = self.gain[due] * heat_kwh
         self._power_kw[due] = self.gain[due] * power

@@ -22,6 +22,7 @@ PERSONS_BY_ROOMS = {1: 1.1, 2: 1.5, 3: 2.2, 4: 3.0, 5: 3.6}
 TAP_C = 40.0  # what people mix to at the tap
 KEPT_SHARE = 0.75  # of private electricity that stays in the flat as heat
 MEASURED_PRESENCE_SHARE = 0.78  # of all hours, over a year of these habits
+TAPPING_PRESENCE_SHARE = 0.72  # of the hours at which people tap
 # How likely something is switched on, or tapped, by local hour.
 SWITCHED_BY_HOUR = np.array([2, 1, 1, 1, 1, 2, 6, 9, 6, 4, 4, 6, 9, 7, 4, 3, 4, 6, 9, 12, 12, 9, 6, 4], dtype=float)
 TAPPED_BY_HOUR = np.array(
@@ -168,7 +169,7 @@ class Residents:
         steps = np.bincount(begin * n + home, strength, (MINUTES + 1) * n)
         steps -= np.bincount(end * n + home, strength, (MINUTES + 1) * n)
         power += np.cumsum(steps.reshape(MINUTES + 1, n)[:-1], axis=0)
-        return np.maximum(power, 0.005)
+        return np.asarray(np.maximum(power, 0.005))
 
     def _taps(self, day: Day, draw: np.random.Generator, present: NDArray[np.bool_]) -> tuple[Floats, Floats]:
         season = 1 + 0.12 * day.season
@@ -179,19 +180,26 @@ class Residents:
         return tapped.reshape(MINUTES, self.count), cold.reshape(MINUTES, self.count)
 
     def _tapping(
-        self, day: Day, draw: np.random.Generator, present: NDArray[np.bool_], litres: float, minutes: int, often: float,
+        self,
+        day: Day,
+        draw: np.random.Generator,
+        present: NDArray[np.bool_],
+        litres: float,
+        minutes: int,
+        often: float,
         scale: Floats,
-    ) -> Floats:  # fmt: skip
+    ) -> Floats:
         n = self.count
-        counts = draw.poisson(often * self.persons / MEASURED_PRESENCE_SHARE)
+        counts = draw.poisson(often * self.persons / TAPPING_PRESENCE_SHARE)
         home = np.repeat(np.arange(n), counts)
         begin = day.utc_minute(_minutes_by_hour(draw, TAPPED_BY_HOUR, home.size))
         flow = litres / minutes * draw.gamma(4.0, 0.25, home.size) * scale[home] * present[begin, home]
         at = np.minimum(begin[:, None] + np.arange(minutes), MINUTES - 1) * n + home[:, None]
-        return np.bincount(at.ravel(), np.repeat(flow, minutes), MINUTES * n)
+        return np.bincount(at.ravel(), np.repeat(flow, minutes), MINUTES * n).astype(np.float64)
 
 
 def _minutes_by_hour(draw: np.random.Generator, weights: Floats, count: int) -> NDArray[np.int64]:
     """`count` local minutes of the day, as likely as the hour's weight says."""
     edges = np.concatenate([[0.0], np.cumsum(weights) / weights.sum()])
-    return np.minimum(np.interp(draw.random(count), edges, np.arange(25) * 60.0), MINUTES - 1).astype(np.int64)
+    minutes = np.interp(draw.random(count), edges, np.arange(25) * 60.0)
+    return np.minimum(minutes, MINUTES - 1).astype(np.int64)  # type: ignore[no-any-return]

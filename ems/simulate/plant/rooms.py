@@ -10,6 +10,7 @@ stepped explicitly each minute, so that every kWh that leaves one node enters an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,9 +97,17 @@ class Rooms:
         self.light_c, self.mass_c, self.emitter_c = at.copy(), at.copy(), at.copy()
 
     def step(
-        self, outdoor_c: float, gains_kw: Floats, sun_kw: Floats, air_change: Floats, supply_c: Floats,
-        pump_on: NDArray[np.bool_], cold_supply_c: Floats, heating_c: Floats, cooling_c: Floats,
-    ) -> None:  # fmt: skip
+        self,
+        outdoor_c: float,
+        gains_kw: Floats,
+        sun_kw: Floats,
+        air_change: Floats,
+        supply_c: Floats,
+        pump_on: NDArray[np.bool_],
+        cold_supply_c: Floats,
+        heating_c: Floats,
+        cooling_c: Floats,
+    ) -> None:
         """One minute.
 
         `supply_c`, `pump_on`, `cold_supply_c` per substation; the rest per zone (`cooling_c` per large zone);
@@ -143,19 +152,19 @@ class Rooms:
 
     @property
     def heat_kwh(self) -> Floats:
-        return self._sums[0] * HOURS
+        return np.asarray(self._sums[0] * HOURS)
 
     @property
     def gain_kwh(self) -> Floats:
-        return self._sums[1] * HOURS
+        return np.asarray(self._sums[1] * HOURS)
 
     @property
     def loss_kwh(self) -> Floats:
-        return self._sums[2] * HOURS
+        return np.asarray(self._sums[2] * HOURS)
 
     @property
     def neighbour_kwh(self) -> Floats:
-        return self._sums[3] * HOURS
+        return np.asarray(self._sums[3] * HOURS)
 
     @property
     def cold_kwh(self) -> Floats:
@@ -206,7 +215,7 @@ def _neighbours(dwellings: Sequence[Dwelling], count: int) -> sparse.csr_array:
         floors.setdefault((d.building, d.floor), []).append(i)
     pairs: list[tuple[int, int]] = []
     for (building, floor), here in floors.items():
-        pairs += list(zip(here, here[1:], strict=False))
+        pairs += list(pairwise(here))
         pairs += list(zip(here, floors.get((building, floor + 1), []), strict=False))
     laplacian = sparse.lil_array((count, count))
     for i, j in pairs:

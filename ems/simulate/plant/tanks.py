@@ -46,12 +46,12 @@ class Tanks:
     def __init__(
         self, tanks: Sequence[Tank], plants: Sequence[str], dwellings_of: Floats, daytime: Sequence[bool], seed: int
     ) -> None:
-        """`dwellings_of`: (tanks, dwellings) of 0 and 1; a tank without dwellings serves guests or children (`daytime`)."""
+        """`dwellings_of`: (tanks, dwellings) of 0 and 1; a tank without any serves guests, or children (`daytime`)."""
         n = len(tanks)
         self.tanks, self.seed, self.count = tanks, seed, n
         self.plant = np.array([plants.index(t.plant) for t in tanks], dtype=np.int64)
         self.dwellings_of = dwellings_of
-        self.alone = np.flatnonzero(dwellings_of.sum(axis=1) == 0)
+        self.alone = [k for k in range(n) if not dwellings_of[k].any()]
         self.daytime = daytime
         self.tap_m3_per_day = np.array([useful_litres_at_tap(t) for t in tanks]) * spread(seed, "tank-draw", n, 0.1)
         self.layer_kwh_per_k = np.array([t.volume_m3 for t in tanks]) / LAYERS * KWH_PER_M3_K
@@ -138,7 +138,9 @@ class Tanks:
             goal = np.minimum(target, np.maximum(hot - 1.5, self.setpoint_c))
             open_share = np.minimum(np.maximum((hot - goal + 0.5) / 2.5, 0), 1) * self.charging
             lift = np.maximum(hot - bottom, 1e-6)
-            flow = np.minimum(np.minimum(self.charge_flow * open_share, self.charge_limit_kw / lift), 0.5 * self._most_flow)
+            flow = np.minimum(
+                np.minimum(self.charge_flow * open_share, self.charge_limit_kw / lift), 0.5 * self._most_flow
+            )
             np.multiply(flow, lift, out=self.charge_kw)
         else:
             flow, lift = self._none, self._none
@@ -164,7 +166,9 @@ class Tanks:
         second = layers[:, 1]
         if treating or self._heats or second.min() < HEATER_ON_C:
             self.heating = (
-                (self.heating & (second < HEATER_OFF_C)) | (second < HEATER_ON_C) | (pasteurise & (second < PASTEURISATION_C))
+                (self.heating & (second < HEATER_OFF_C))
+                | (second < HEATER_ON_C)
+                | (pasteurise & (second < PASTEURISATION_C))
             )
             self._heats = bool(self.heating.any())
             np.multiply(self.heater_kw, self.heating, out=self.heater_now_kw)
@@ -180,24 +184,24 @@ class Tanks:
 
     @property
     def charge_kwh(self) -> Floats:
-        return self._sums[0] * HOURS
+        return np.asarray(self._sums[0] * HOURS)
 
     @property
     def draw_kwh(self) -> Floats:
-        return self._sums[1] * HOURS
+        return np.asarray(self._sums[1] * HOURS)
 
     @property
     def heater_kwh(self) -> Floats:
-        return self._sums[2] * HOURS
+        return np.asarray(self._sums[2] * HOURS)
 
     @property
     def riser_loss_kwh(self) -> Floats:
-        return self._sums[3] * HOURS
+        return np.asarray(self._sums[3] * HOURS)
 
     @property
     def unmet_kwh(self) -> Floats:
         """What people wanted and did not get at 40 degC."""
-        return self._sums[4] * HOURS
+        return np.asarray(self._sums[4] * HOURS)
 
     @property
     def standing_kwh(self) -> Floats:
@@ -211,4 +215,4 @@ class Tanks:
 
     def stored_kwh(self) -> Floats:
         """Heat in each tank and its risers above 0 degC."""
-        return self.layers_c.sum(axis=1) * self.layer_kwh_per_k + self.riser_c * self.riser_kwh_per_k
+        return np.asarray(self.layers_c.sum(axis=1) * self.layer_kwh_per_k + self.riser_c * self.riser_kwh_per_k)
