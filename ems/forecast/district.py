@@ -41,7 +41,10 @@ def history_points(district: District) -> list[str]:
     metered = _homes(district)
     for tank in district.of(Tank).values():
         if tank.building in metered:
-            wanted += [home.point("hot_water_m3") for home in metered[tank.building]]
+            wanted += [
+                tank.point("top_temperature_c"),
+                *(home.point("hot_water_m3") for home in metered[tank.building]),
+            ]
         else:
             wanted += [tank.point(q) for q in ("charge_power_kw", "heater_on", *TANK_SENSORS)]
     for homes in metered.values():
@@ -155,7 +158,7 @@ def _meters(district: District, seen: _Seen, whole: Calendar) -> list[_Meter]:
         meters.append(_Meter(f"{building}/homes/power_kw", past, typical.homes_kw(flats, whole)))
     for tank in district.of(Tank).values():
         flats = homes.get(tank.building, [])
-        draw = _metered_draw_kw(tank, flats, seen) if flats else _balanced_draw_kw(tank, seen)
+        draw = _metered_draw_kw(tank, flats, seen, whole) if flats else _balanced_draw_kw(tank, seen)
         usual = typical.draw_kw(tank, district.buildings[tank.building].use, whole)
         meters.append(_Meter(tank.point("draw_kw"), draw, usual))
     return meters
@@ -169,17 +172,20 @@ def _sum_of_flats(values: Floats) -> Floats:
     return np.where(enough, total * len(values) / np.maximum(count, 1), np.nan)
 
 
-def _metered_draw_kw(tank: Tank, flats: list[Dwelling], seen: _Seen) -> Floats:
-    """Useful heat of a building's hot water from its flats' meters, kW: volume x 1.163 kWh/m3K x (60 degC - cold).
+def _metered_draw_kw(tank: Tank, flats: list[Dwelling], seen: _Seen, whole: Calendar) -> Floats:
+    """Useful heat of a building's hot water from its flats' meters, kW: volume x 1.163 kWh/m3K x (hot - cold).
 
-    Counters are read at the start of each slot; one that goes back or leaps was exchanged, and says nothing there.
+    Hot is the tank's top as measured (60 degC where it was not), cold the mains water of the season. Counters are read
+    at the start of each slot; one that goes back or leaps was exchanged, and says nothing there.
     """
     counted = np.stack([seen.of(f.point("hot_water_m3")) for f in flats])
     drawn = np.full_like(counted, np.nan)
     drawn[:, :-1] = np.diff(counted, axis=1)
     drawn[(drawn < 0) | (drawn > MOST_DRAW_M3)] = np.nan
-    heat = typical.WATER_KWH_PER_M3_K * (typical.HOT_WATER_C - tank.cold_water_c)
-    return np.asarray(_sum_of_flats(drawn) * heat * 3600 / seen.step_s)
+    hot_c = seen.of(tank.point("top_temperature_c"))
+    hot_c = np.where(np.isfinite(hot_c), hot_c, typical.HOT_WATER_C)
+    heat_per_m3 = typical.WATER_KWH_PER_M3_K * (hot_c - typical.cold_water_c(tank, whole)[: seen.first])
+    return np.asarray(_sum_of_flats(drawn) * np.maximum(heat_per_m3, 0) * 3600 / seen.step_s)
 
 
 def _balanced_draw_kw(tank: Tank, seen: _Seen) -> Floats:

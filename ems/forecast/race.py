@@ -1,8 +1,10 @@
 """The race: for every meter, the model that would have been best on the meter's own last days.
 
 Each model forecasts the same 48 h from ten origins a day apart, knowing only what lay before each. Its residuals, by
-time of day, are its interval; their median corrects its level; the pinball loss of that decides. What the winner
-cannot say (a gap a week ago) is said by the next best.
+time of day, are its interval, and their median corrects its level. How good that is, and how wide it must be, is
+judged crosswise: residual quantiles of the older origins on the newer ones, and the other way round. The pinball loss
+decides; the interval is stretched until it would have held four in five (conformal, after Romano et al. 2019). What the
+winner cannot say (a gap a week ago) is said by the next best.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ems.forecast.calendar import Ints
 from ems.forecast.models import CLIMATOLOGY, MODELS, Model, Past
@@ -20,6 +23,7 @@ QUANTILES = np.array([0.1, 0.5, 0.9])
 ORIGINS = 10
 BLOCKS = 8  # of a day, each with residuals of its own
 ENOUGH_IN_BLOCK = 24
+STRETCH = (0.8, 2.5)  # bounds of the interval's correction
 STATED_SPREAD = 0.45  # of the expected value, either side, where no residual is known (assumption)
 ENVELOPE = 1.5  # no quantile leaves the greatest value known so far times this
 
@@ -53,6 +57,11 @@ def race(
     origins = [known - k * past.calendar.per_day for k in range(1, ORIGINS + 1)]
     trials = [(o, np.arange(o, min(o + count, known))) for o in origins if o >= 0]
     asked = np.concatenate([t for _, t in trials]) if trials else np.zeros(0, dtype=np.int64)
+    older = (
+        np.concatenate([np.full(len(t), k * 2 >= len(trials)) for k, (_, t) in enumerate(trials)])
+        if trials
+        else asked > 0
+    )
     truth = past.values[:, asked]
     block = _block(past, asked)
 
@@ -67,7 +76,9 @@ def race(
         residual = truth - np.concatenate([model.expects(past, o, t) for o, t in trials], axis=1)
         quantiles[m] = _quantiles_by_block(residual, block, past.calendar.per_day)
         said[m] = np.isfinite(residual).sum(axis=1)
-        losses[m] = _pinball(residual, quantiles[m][:, block])
+        judged = _judged(residual, block, older, quantiles[m], past.calendar.per_day)
+        losses[m] = _pinball(residual, judged)
+        quantiles[m] = _stretched(quantiles[m], _stretch(residual, judged)[:, None])
     # Who was silent on most of what others were asked has not run the race, nor has who ran less than a day.
     enough = (said >= past.calendar.per_day) & (said >= 0.5 * said.max(axis=0))
     losses = np.where(enough & np.isfinite(losses), losses, np.inf)
@@ -142,6 +153,36 @@ def _quantiles_by_block(residual: Floats, block: Ints, per_day: int) -> Floats:
         found[:, b] = np.where((count >= ENOUGH_IN_BLOCK)[:, None], part, whole)
     found[np.isnan(whole).any(axis=1)] = np.nan
     return found
+
+
+def _judged(residual: Floats, block: Ints, older: NDArray[np.bool_], within: Floats, per_day: int) -> Floats:
+    """[M, K, 3]: for each residual the quantiles of the other half of origins; of all where that half is too short."""
+    found = np.empty((*residual.shape, 3))
+    for half in (older, ~older):
+        other = _quantiles_by_block(residual[:, ~half], block[~half], per_day)
+        other = np.where(np.isfinite(other), other, within)
+        found[:, half] = other[:, block[half]]
+    return found
+
+
+def _stretch(residual: Floats, quantiles: Floats) -> Floats:
+    """[M]: by how much both sides of the interval must be stretched to have held four residuals in five."""
+    low, median, high = np.moveaxis(quantiles, 2, 0)
+    miss = residual - median
+    side = np.maximum(np.where(miss < 0, median - low, high - median), 1e-9)
+    ordered = np.sort(np.abs(miss) / side, axis=1)  # NaN last
+    count = np.isfinite(ordered).sum(axis=1)
+    place = np.clip(np.ceil(0.8 * (count + 1)).astype(np.int64) - 1, 0, np.maximum(count - 1, 0))
+    if residual.shape[1] == 0:
+        return np.ones(len(residual))
+    factor = np.take_along_axis(ordered, place[:, None], axis=1)[:, 0]
+    return np.asarray(np.clip(np.nan_to_num(factor, nan=1.0), *STRETCH))
+
+
+def _stretched(quantiles: Floats, factor: Floats) -> Floats:
+    """Quantiles [M, ..., 3] with both sides of the median stretched."""
+    low, median, high = np.moveaxis(quantiles, 2, 0)
+    return np.stack([median - (median - low) * factor, median, median + (high - median) * factor], axis=2)
 
 
 def _quantiles(values: Floats) -> tuple[Floats, Ints]:

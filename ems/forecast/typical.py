@@ -43,6 +43,7 @@ _DRAW: Curve = ((0, 25), (3, 10), (7.5, 240), (10, 130), (15, 75), (20, 185), (2
 _HOTEL_DRAW: Curve = ((0, 30), (4, 15), (7.5, 320), (10, 140), (15, 50), (20, 170), (23, 60))
 _PRESENT: Curve = ((0, 1.15), (7, 1.15), (10, 0.8), (16, 0.8), (20, 1.1))
 _HOTEL_PRESENT: Curve = ((0, 0.9), (7, 0.9), (12, 0.3), (17, 0.4), (22, 0.9))
+COLD_SWING_K = 4.0  # mains water is coldest in early February and warmest in early August (assumption)
 WINTER_DRAW_SHARE = 0.12  # more hot water in January, less in July
 NIGHT_GAIN_SHARE = 0.12  # of a zone's gains when nobody is there
 PEOPLE_GAIN_SHARE = 0.4  # of a home's gains; the rest are its appliances
@@ -71,6 +72,11 @@ def draw_kw(tank: Tank, use: str, calendar: Calendar) -> Floats:
     mean_kw = tank.daily_draw_m3 * WATER_KWH_PER_M3_K * (HOT_WATER_C - tank.cold_water_c) / 24
     season = 1 + WINTER_DRAW_SHARE * np.cos(2 * math.pi * (calendar.year_day - 15) / 365.25)
     return np.asarray(mean_kw * season * _at(curve, calendar.hour) / _mean(curve))
+
+
+def cold_water_c(tank: Tank, calendar: Calendar) -> Floats:
+    """Temperature of the mains water: the tank's yearly mean and a season."""
+    return np.asarray(tank.cold_water_c - COLD_SWING_K * np.cos(2 * math.pi * (calendar.year_day - 35) / 365.25))
 
 
 def zone_gains_kw(zone: Zone, calendar: Calendar) -> Floats:

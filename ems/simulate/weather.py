@@ -140,7 +140,7 @@ class Weather:
                           mean(truth.outdoor_c) + outdoor_sigma * error(0), outdoor_sigma, -30, 50),
             around_median(f"{self.station}/irradiance_w_per_m2",
                           clear_slots * np.clip(index + index_sigma * error(1), 0.05, 1.05),
-                          clear_slots * (index_sigma + 0.05), 0, 1.1 * clear_slots),
+                          clear_slots * (index_sigma + 0.02), 0, 1.1 * clear_slots),
             around_median(f"{self.station}/humidity_share",
                           mean(truth.humidity_share) + humidity_sigma * error(2), humidity_sigma, 0.05, 1),
             around_median(f"{self.station}/wind_m_per_s", wind + wind_sigma * error(3), wind_sigma, 0, 60),
