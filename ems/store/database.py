@@ -182,9 +182,9 @@ class Database:
                 try:
                     with self._writer.begin() as connection:
                         return work(connection)
-                except (DBAPIError, sqlite3.Error) as error:
-                    cause = error.orig if isinstance(error, DBAPIError) else error
-                    if cause is None or not _is_busy(cause):
+                except Exception as error:
+                    cause = _driver_error(error)
+                    if not _is_busy(cause):
                         raise
                     busy = StoreBusy(what, attempt * self.busy_timeout_s, str(cause).strip())
                     self.report(Concern("store-busy", str(busy)))
@@ -197,9 +197,13 @@ class Database:
         try:
             with self._readers.begin() as connection:
                 return work(connection)
-        except (DBAPIError, sqlite3.Error) as error:
-            cause = error.orig if isinstance(error, DBAPIError) else error
-            if cause is not None and _is_busy(cause):
+        except Exception as error:
+            cause = _driver_error(error)
+            if _is_absent(cause):
+                raise StoreError(
+                    f"{what}: there is no store at {self.url!r} yet; the control process makes it"
+                ) from error
+            if _is_busy(cause):
                 raise StoreBusy(what, self.busy_timeout_s, str(cause).strip()) from error
             raise
 
@@ -265,6 +269,22 @@ def execute(connection: Connection, sql: str, values: tuple[Any, ...] = ()) -> i
 
 def _marked(connection: Connection, sql: str) -> str:
     return sql if connection.dialect.name == "sqlite" else sql.replace("%", "%%").replace("?", "%s")
+
+
+def _driver_error(error: Exception) -> BaseException:
+    """What the driver itself said, whether it was called through SQLAlchemy or directly."""
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def _is_absent(cause: BaseException) -> bool:
+    """Whether the file, the database or its tables do not exist."""
+    if isinstance(cause, sqlite3.OperationalError):
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        return code == sqlite3.SQLITE_CANTOPEN or str(cause).startswith("no such table")
+    if type(cause).__module__.startswith("psycopg"):
+        # 42P01 undefined table; a connection refused for want of the database (3D000) has only its words
+        return getattr(cause, "sqlstate", None) in ("42P01", "3D000") or "does not exist" in str(cause)
+    return False
 
 
 def _is_busy(cause: BaseException) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import create_engine, text
 
 from ems.points import Quality, Sample
 from ems.slots import Slots
@@ -86,6 +87,19 @@ def test_a_lock_that_ends_in_time_costs_nothing(url: str, holder: Callable[[], s
         free.join()
         assert store.last_decision() == {"slot": 1}
         assert "store-busy" in [c.name for c in heard]
+
+
+def test_postgresql_says_it_too(postgres_url: str) -> None:
+    with Store.open(postgres_url, busy_timeout_s=0.1, attempts=2) as store:
+        other = create_engine(postgres_url)
+        with other.begin() as holder:
+            holder.execute(text("LOCK TABLE reading, latest IN ACCESS EXCLUSIVE MODE"))
+            with pytest.raises(StoreBusy, match="lock timeout"):
+                store.save_readings([("a/b/power_kw", AT, 1.0, Quality.GOOD)])
+            with pytest.raises(StoreBusy):
+                store.latest()
+        other.dispose()
+        assert store.save_readings([]) == 1
 
 
 def test_turns_are_taken_in_the_order_of_asking() -> None:
