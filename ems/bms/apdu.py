@@ -1,4 +1,4 @@
-"""The three BACnet services we live on, as bytes: ReadPropertyMultiple, its answer, and WriteProperty.
+"""The BACnet services we live on, as bytes: ReadPropertyMultiple, ReadProperty where that is all, and WriteProperty.
 
 Formats: ANSI/ASHRAE 135, clause 20.2 (encoding of tags) and clause 21 (the services). The library's own codec builds an
 object per tag and reads 2 000 points a second; this one only knows the primitive values that points have, and takes
@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+READ_PROPERTY = 12
 READ_PROPERTY_MULTIPLE = 14
 WRITE_PROPERTY = 15
 PRESENT_VALUE = 85
@@ -101,6 +102,28 @@ def read_answer(data: bytes) -> dict[Property, Value | PropertyFault]:
     except (IndexError, struct.error) as error:
         raise ValueError(f"the answer ends in the middle: {error}") from None
     return found
+
+
+def read_one_request(item: Property) -> bytes:
+    """ReadProperty-Request, for a device that knows no ReadPropertyMultiple."""
+    out = struct.pack(">BI", 0x0C, item.object_type << 22 | item.instance) + _unsigned(1, item.property)
+    return out if item.index is None else out + _unsigned(2, item.index)
+
+
+def read_one_answer(data: bytes) -> Value:
+    """The value in a ReadProperty-ACK. Raises ValueError when it is malformed."""
+    try:
+        if data[0] != 0x0C:
+            raise ValueError("the answer starts with no object")
+        _, at = _context_unsigned(data, 5, 1)
+        if data[at] != 0x3E:
+            _, at = _context_unsigned(data, at, 2)
+        value, at = _primitive(data, at + 1)
+        if data[at] != 0x3F:
+            raise ValueError("the value is no single number")
+    except (IndexError, struct.error) as error:
+        raise ValueError(f"the answer ends in the middle: {error}") from None
+    return value
 
 
 def write_request(item: Property, value: Value, priority: int) -> bytes:

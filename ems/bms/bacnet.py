@@ -29,6 +29,7 @@ from bacpypes3.apdu import (
     ErrorPDU,
     ErrorRejectAbortNack,
     RejectPDU,
+    RejectReason,
 )
 from bacpypes3.comm import ServiceAccessPoint
 from bacpypes3.pdu import Address
@@ -36,6 +37,7 @@ from bacpypes3.pdu import Address
 from ems.bms.apdu import (
     OBJECT_TYPES,
     PRIORITY_ARRAY,
+    READ_PROPERTY,
     READ_PROPERTY_MULTIPLE,
     VALUE_NOT_INITIALIZED,
     WRITE_PROPERTY,
@@ -44,6 +46,8 @@ from ems.bms.apdu import (
     Value,
     encode_value,
     read_answer,
+    read_one_answer,
+    read_one_request,
     read_request,
     write_request,
 )
@@ -62,9 +66,10 @@ _ABORT_TOO_BIG = (1, 4, 9, 11)  # buffer overflow, segmentation not supported, o
 class DeviceError(Exception):
     """An Error, Reject or Abort from the device itself."""
 
-    def __init__(self, why: str, *, too_big: bool = False) -> None:
+    def __init__(self, why: str, *, too_big: bool = False, unknown_service: bool = False) -> None:
         super().__init__(why)
         self.too_big = too_big
+        self.unknown_service = unknown_service
 
 
 class Stack:
@@ -127,8 +132,8 @@ class Stack:
         return bytes(answer.pduData) if isinstance(answer, ComplexAckPDU) else b""
 
     async def _answered(self, apdu: Any) -> None:
-        """Pass a ReadPropertyMultiple answer up undecoded; the library decodes everything else."""
-        if isinstance(apdu, ComplexAckPDU) and apdu.apduService == READ_PROPERTY_MULTIPLE:
+        """Pass the answers to reads up undecoded; the library decodes everything else."""
+        if isinstance(apdu, ComplexAckPDU) and apdu.apduService in (READ_PROPERTY, READ_PROPERTY_MULTIPLE):
             await ServiceAccessPoint.sap_response(self._app.asap, apdu)
         else:
             await type(self._app.asap).sap_response(self._app.asap, apdu)
@@ -142,7 +147,8 @@ def _translate(address: Address, nack: BaseException) -> Exception:
             return NoAnswerError(f"{address} did not answer")
         return DeviceError(f"abort {reason}", too_big=int(reason) in _ABORT_TOO_BIG)
     if isinstance(nack, RejectPDU):
-        return DeviceError(f"reject {nack.apduAbortRejectReason}")
+        reason = nack.apduAbortRejectReason
+        return DeviceError(f"reject {reason}", unknown_service=reason == RejectReason.unrecognizedService)
     if isinstance(nack, ErrorPDU):
         return DeviceError(f"error {getattr(nack, 'errorCode', nack)}")
     return DeviceError(str(nack))
@@ -205,11 +211,15 @@ class BacnetLine(Line):
         self._plan(BATCH_OBJECTS)
 
     def _plan(self, size: int) -> None:
+        """Batches of `size` objects, their requests ready; of one, each is a ReadProperty."""
         self.batch_size = size
         self.batches = [
-            (batch, read_request(self.properties[wire.point] for wire in batch))
+            (batch, self._question([self.properties[wire.point] for wire in batch]))
             for batch in batches(tuple(self.wires.values()), size)
         ]
+
+    def _question(self, wanted: Sequence[Property]) -> bytes:
+        return read_one_request(wanted[0]) if self.batch_size == 1 else read_request(wanted)
 
     # Reading
 
@@ -218,28 +228,31 @@ class BacnetLine(Line):
         at, why = 0, ""
         while at < len(self.batches):
             batch, request = self.batches[at]
+            wanted = [self.properties[wire.point] for wire in batch]
             try:
-                found = read_answer(await self._ask(request))
+                found = await self._ask(wanted, request)
             except ValueError as fault:
                 self.breaker.last_error = str(fault)
                 samples.update((wire.point, Sample(None, Quality.IMPLAUSIBLE, self.now)) for wire in batch)
-                at += 1
-                continue
             except DeviceError as refusal:
                 self.breaker.last_error = why = str(refusal)
-                if refusal.too_big and self.batch_size > 1:
-                    self._plan(self.batch_size // 2)  # remembered: the station told us what it can carry
+                if self._adapts(refusal):
                     at = 0
-                else:
-                    at += 1
-                continue
-            for wire in batch:
-                samples[wire.point] = self._sample(wire, found.get(self.properties[wire.point]))
+                    continue
+            else:
+                samples.update((w.point, self._sample(w, found.get(self.properties[w.point]))) for w in batch)
             at += 1
         if not samples and why:
             raise NoAnswerError(why)  # a station that refuses everything is as good as silent
         self.breaker.answered()
         return samples
+
+    def _adapts(self, refusal: DeviceError) -> bool:
+        """Smaller batches from now on, if that is what the station told us it needs."""
+        if self.batch_size == 1 or not (refusal.too_big or refusal.unknown_service):
+            return False
+        self._plan(1 if refusal.unknown_service else self.batch_size // 2)
+        return True
 
     def _sample(self, wire: Wire, found: Value | PropertyFault) -> Sample:
         if isinstance(found, PropertyFault):
@@ -304,11 +317,18 @@ class BacnetLine(Line):
     async def _read(self, wanted: Sequence[Property]) -> dict[Property, Value | PropertyFault]:
         """Properties in as many requests as the station needs. A refusal leaves its properties out."""
         found: dict[Property, Value | PropertyFault] = {}
-        for i in range(0, len(wanted), self.batch_size):
+        at = 0
+        while at < len(wanted):
+            part = wanted[at : at + self.batch_size]
             try:
-                found.update(read_answer(await self._ask(read_request(wanted[i : i + self.batch_size]))))
-            except (DeviceError, ValueError) as fault:
+                found.update(await self._ask(part, self._question(part)))
+            except ValueError as fault:
                 self.breaker.last_error = str(fault)
+            except DeviceError as refusal:
+                self.breaker.last_error = str(refusal)
+                if self._adapts(refusal):
+                    continue
+            at += len(part)
         return found
 
     async def _judge(self, command: Command, found: Mapping[Property, Value | PropertyFault]) -> Outcome:
@@ -335,9 +355,13 @@ class BacnetLine(Line):
                 return f"priority {slot.index}"
         return "the device"
 
-    async def _ask(self, request: bytes) -> bytes:
+    async def _ask(self, wanted: Sequence[Property], request: bytes) -> dict[Property, Value | PropertyFault]:
+        """One read. Raises NoAnswerError, DeviceError, or ValueError for a malformed answer."""
+        if self.batch_size > 1:
+            async with self.turn:
+                return read_answer(await self.stack.request(self.station, READ_PROPERTY_MULTIPLE, request))
         async with self.turn:
-            return await self.stack.request(self.station, READ_PROPERTY_MULTIPLE, request)
+            return {wanted[0]: read_one_answer(await self.stack.request(self.station, READ_PROPERTY, request))}
 
     # Probing
 
@@ -347,7 +371,7 @@ class BacnetLine(Line):
     async def answers(self, which: Hashable) -> bool:
         first = next(iter(self.properties.values()))
         try:
-            await self._ask(read_request([first]))
+            await self._ask([first], self._question([first]))
         except DeviceError as refusal:
             self.breaker.last_error = str(refusal)
             return False

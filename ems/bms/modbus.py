@@ -7,6 +7,7 @@ behind the same gateway, so a client that failed is thrown away and a new one co
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from typing import Any
@@ -49,6 +50,10 @@ class NoConnectionError(NoAnswerError):
     """The gateway itself is not there."""
 
 
+class TargetSilentError(NoAnswerError):
+    """The gateway says, at once, that the unit behind it does not answer."""
+
+
 class Unit:
     """One unit behind a gateway: its blocks, and whether it answers."""
 
@@ -80,22 +85,25 @@ class ModbusLine(Line):
         samples: dict[str, Sample] = {}
         silences, why = 0, ""
         # Doubtful units last: the healthy ones are read whatever happens.
-        for unit in sorted(self.units.values(), key=lambda u: u.breaker.failures):
+        waiting = deque(sorted(self.units.values(), key=lambda unit: unit.breaker.failures))
+        while waiting and silences < SILENCES_PER_SWEEP:
+            unit = waiting.popleft()
             if unit.breaker.is_open:
                 continue
-            if silences >= SILENCES_PER_SWEEP:
-                break
             try:
                 found = await self.read_unit(unit)
             except NoConnectionError:
                 if not samples:
                     raise
                 break
+            except TargetSilentError as silence:
+                why = str(silence)
             except NoAnswerError as silence:
                 silences, why = silences + 1, str(silence)
-                continue
-            why = unit.breaker.last_error
-            samples.update(found)
+                waiting.append(unit)  # once more when the others are through: one lost answer is no dead device
+            else:
+                why = why or unit.breaker.last_error
+                samples.update(found)
         if samples:
             self.breaker.answered()
         elif why:
@@ -126,7 +134,7 @@ class ModbusLine(Line):
             return {wire.point: Sample(None, Quality.IMPLAUSIBLE, self.now) for _, wire in block.wires}
         except DeviceError as refusal:
             if refusal.code in _FROM_GATEWAY:
-                raise NoAnswerError(f"unit {unit.number}: {refusal}") from None
+                raise TargetSilentError(f"unit {unit.number}: {refusal}") from None
             unit.breaker.last_error = str(refusal)
             if len(block.wires) == 1:
                 return {}

@@ -7,7 +7,13 @@ import struct
 from typing import Any
 
 import pytest
-from bacpypes3.apdu import ReadPropertyMultipleACK, ReadPropertyMultipleRequest, WritePropertyRequest
+from bacpypes3.apdu import (
+    ReadPropertyACK,
+    ReadPropertyMultipleACK,
+    ReadPropertyMultipleRequest,
+    ReadPropertyRequest,
+    WritePropertyRequest,
+)
 from bacpypes3.basetypes import (
     BinaryPV,
     ErrorType,
@@ -31,6 +37,8 @@ from ems.bms.apdu import (
     PropertyFault,
     encode_value,
     read_answer,
+    read_one_answer,
+    read_one_request,
     read_request,
     write_request,
 )
@@ -86,6 +94,21 @@ def test_reads_what_the_library_answers(values: list[tuple[Property, float]]) ->
     assert list(found) == [item for item, _ in values]
     for item, value in values:
         assert found[item] == value or (math.isnan(value) and math.isnan(found[item]))  # type: ignore[arg-type]
+
+
+@given(_PROPERTIES, st.floats(width=32, allow_nan=False) | st.none())
+def test_a_single_read_is_the_library_s(item: Property, value: float | None) -> None:
+    where = {
+        "objectIdentifier": ObjectIdentifier((item.object_type, item.instance)),
+        "propertyIdentifier": PropertyIdentifier(item.property),
+        **({} if item.index is None else {"propertyArrayIndex": item.index}),
+    }
+    assert read_one_request(item) == library_bytes(ReadPropertyRequest(**where))
+    answer = library_bytes(ReadPropertyACK(**where, propertyValue=Null(()) if value is None else Real(value)))
+    assert read_one_answer(answer) == value
+    for cut in range(1, len(answer)):
+        with pytest.raises(ValueError):
+            read_one_answer(answer[:-cut])
 
 
 def test_reads_states_empty_slots_and_errors() -> None:
