@@ -418,7 +418,18 @@ def _of_homes(planned: Planned, room: Room, outlook: Outlook) -> list[Setpoint]:
         )
     else:
         why = both("tient la consigne du résident", "holds the resident's set point")
-    return [Setpoint(m.point("setpoint_offset_k"), offset, why) for m in room.members if m.thermostat]
+    homes = [home for home in room.members if home.thermostat]
+    return [Setpoint(h.point("setpoint_offset_k"), own_offset_k(h, offset, outlook), why) for h in homes]
+
+
+def own_offset_k(home: Dwelling, offset_k: float, outlook: Outlook) -> float:
+    """The group's offset as far as this home's own band allows; none where the resident's set point is not known."""
+    asked = outlook.snapshot.value(home.point("setpoint_c"))
+    if asked is None:
+        return 0.0
+    band = outlook.comfort[home.use]
+    highest, lowest = max(band.ceiling_c - asked, 0.0), min(band.floor_c - asked, 0.0)
+    return min(max(offset_k, lowest), highest)
 
 
 def _of_zone(planned: Planned, room: Room, zone: Zone, outlook: Outlook) -> list[Setpoint]:

@@ -28,6 +28,7 @@ from ems.loop.bell import Bell
 from ems.loop.clock import Clock, FastClock, RealClock
 from ems.loop.minutes import Minutes, Reading, measured_points
 from ems.loop.planner import Planner
+from ems.loop.recent import Recent
 from ems.optimise import Plan
 from ems.points import Quality, Sample
 from ems.series import Floats, Forecast, History
@@ -131,6 +132,7 @@ class Control:
         self._lease: Lease | None = None
         self._failed = 0  # cycles that ended without a plan of their own
         self._beats = heartbeats(district)
+        self._recent = Recent(store.history, history_points(district))
         self._minutes = Minutes(measured_points(district.wires, (p for p, w in district.wires.items() if w.writable)))
         self._overridden: set[str] = set()
         self._silent: set[str] = set()  # buses that do not answer
@@ -295,9 +297,11 @@ class Control:
             expires_at=floor(snapshot.at) + 2 * SLOT,
         )
         permission = permit(commands, district=self.district, snapshot=snapshot, now=self.clock.now())
-        for command, refusal in permission.refused:
-            self.totals.refused += 1
-            self.say("alarm", f"{command.point} = {command.value} refused: it {refusal.why}")
+        self.totals.refused += len(permission.refused)
+        if permission.refused:
+            command, refusal = permission.refused[0]
+            more = f" and {len(permission.refused) - 1} more" if len(permission.refused) > 1 else ""
+            self.say("alarm", f"the gate refused {command.point} = {command.value}: it {refusal.why}{more}")
         return permission
 
     async def _write(self, commands: list[Command]) -> dict[str, Outcome]:
@@ -362,11 +366,10 @@ class Control:
         weather = await self._weather(now)
         count = HISTORY // SLOT
         past = Slots(slots.start - count * SLOT, count)
-        points = history_points(self.district)
         with self._timed("history"):
-            history: History = await self._stored(lambda: self.store.history(points, past))
+            history: History = await self._stored(lambda: self._recent.upto(past))
         forecasts, self.seconds["forecast"] = await self.planner.forecast(history, weather, slots, now)
-        self.totals.cold_starts = sum(1 for f in forecasts.values() if f.fallback)
+        self.totals.cold_starts = sum(1 for f in forecasts.values() if f.model.startswith("climatology"))
         return forecasts
 
     async def _weather(self, now: datetime) -> dict[str, Forecast]:
@@ -419,6 +422,7 @@ class Control:
     async def keep(self, series: list[tuple[str, Slots, Floats]]) -> None:
         """Stores whole series that did not come from a sweep: an imported or simulated past."""
         stored = await self._stored(lambda: self.store.save_series(series))
+        self._recent.forget()
         self.totals.readings_stored += stored
 
     def _database_away(self, busy: StoreBusy) -> None:
