@@ -130,7 +130,7 @@ class _Pages:
         return self._page(request, "building.html", words, record=record, view=view)
 
     def health(self) -> Response:
-        """Whether the district is being controlled: 200 if a decision of the last two quarter-hours stands."""
+        """Whether the district is being controlled: 200 if a plan of the last two quarter-hours stands."""
         _, record = self._read("en")
         age = record.age
         state = {

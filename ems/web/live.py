@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ems.assets import (
@@ -39,6 +39,7 @@ KINDS: dict[type[Asset], str] = {
     Battery: "battery",
     BikeRoom: "bike room",
     ChargePoint: "charge point",
+    Dwelling: "dwellings",
     Loop: "tempered loop",
     Photovoltaic: "photovoltaics",
     Plant: "heat pumps",
@@ -60,6 +61,7 @@ class Row:
     quality: Quality
     of: int = 1  # how many points stand behind it
     known: int = 1
+    kind: str = ""  # of the assets behind it, where a building has several
 
     @property
     def believed(self) -> bool:
@@ -160,16 +162,16 @@ class Live:
         )
 
     def _summary(self, assets: list[Asset]) -> Iterable[Row]:
-        """At most three values that tell how a building is: power, warmth, hot water."""
+        """A few values that tell how a building is: power, warmth, hot water."""
         metered = [a for a in assets if isinstance(a, Supply | Dwelling)]
         if metered:
             yield self._over(metered, "power_kw", mean=False)
-        for kind, quantity in ((Dwelling, "temperature_c"), (Zone, "temperature_c"), (Tank, "top_temperature_c")):
+        telling: list[tuple[type[Asset], str]] = [(Dwelling, "temperature_c"), (Zone, "temperature_c")]
+        telling += [(Tank, "top_temperature_c"), (Loop, "temperature_c")]
+        for kind, quantity in telling:
             of_kind = [a for a in assets if isinstance(a, kind)]
             if of_kind:
-                yield self._over(of_kind, quantity, mean=True)
-        if any(isinstance(a, Loop) for a in assets):
-            yield self._over([a for a in assets if isinstance(a, Loop)], "temperature_c", mean=True)
+                yield replace(self._over(of_kind, quantity, mean=True), kind=KINDS[kind])
 
     def _groups(self, assets: list[Asset]) -> Iterable[Group]:
         homes = [a for a in assets if isinstance(a, Dwelling)]

@@ -17,7 +17,7 @@ from ems.district import District
 from ems.market import prices
 from ems.slots import SLOT, Slots
 
-Mode = Literal["none", "controlling", "degraded", "lost"]
+Mode = Literal["none", "controlling", "degraded", "unplanned", "lost"]
 
 # Without a decision for this long the devices go back to their own control.
 LOST_AFTER = 2 * SLOT
@@ -58,12 +58,17 @@ class Record:
 
     @property
     def mode(self) -> Mode:
-        """Whether the district is being controlled, by the age and the completeness of the last decision."""
+        """Whether the district is being controlled, by the age and the completeness of the last decision.
+
+        `unplanned`: the loop lives, but made no plan; the last set points stand, or the devices run on their own.
+        """
         if self.age is None:
             return "none"
         if self.age > LOST_AFTER:
             return "lost"
-        return "degraded" if not self._plan or self.record.get("fallbacks") else "controlling"
+        if not self._plan:
+            return "unplanned"
+        return "degraded" if self.record.get("fallbacks") else "controlling"
 
     @property
     def counts(self) -> dict[str, float]:

@@ -137,11 +137,14 @@ def test_health_says_whether_the_district_is_controlled(
     }
 
 
-def test_a_slot_without_a_plan_is_degraded(open_pages: Callable[..., TestClient], district: District) -> None:
+def test_a_slot_without_a_plan_is_not_called_controlled(
+    open_pages: Callable[..., TestClient], district: District
+) -> None:
     client = open_pages(samples(district), decision(district) | {"plan": None})
-    assert client.get("/healthz").json()["state"] == "degraded"
+    health = client.get("/healthz")
+    assert (health.status_code, health.json()["state"]) == (503, "unplanned")
     page = text_of(client.get("/?lang=en").text)
-    assert "Controlled, with stand-ins" in page
+    assert "No plan in this quarter-hour" in page
     assert "There is no plan yet." in page
 
 
