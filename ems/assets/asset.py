@@ -17,9 +17,9 @@ Celsius = Annotated[float, Field(ge=-30, le=120)]
 
 
 class Entry(BaseModel):
-    """A part of a YAML file: unknown keys are refused, and what was read does not change."""
+    """A part of a YAML file: unknown keys are refused, `yes` is no number, and what was read does not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Asset(Entry):

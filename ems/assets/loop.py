@@ -20,8 +20,8 @@ from ems.series import Floats
 WATER_KWH_PER_M3_K = 1.163  # heat capacity of water
 DESIGN_SEA_C = 16.0
 DESIGN_LOOP_C = 16.0
-# Where the cube of the pump's flow is touched by straight lines from below: shares of full flow.
-PUMP_TANGENTS = (0.4, 0.7, 1.0)
+# Between these shares of full flow the cube of the pump is drawn as straight lines.
+PUMP_SHARES = (0.0, 0.4, 0.7, 1.0, 2.0)
 
 
 class Loop(Asset):
@@ -60,9 +60,15 @@ def from_sea_kw(sea_c: Any, temperature_c: Any, exchanger_kw_per_k: float) -> An
     return exchanger_kw_per_k * (sea_c - temperature_c)
 
 
-def pump_power_kw(flow_share: Any, tangent_share: float, pump_kw: float) -> Any:
-    """The tangent to pump_kw x share^3 at a share of full flow; the highest tangent is nearly the cube."""
-    return pump_kw * (3 * tangent_share**2 * flow_share - 2 * tangent_share**3)
+def pump_slope(low_share: float, high_share: float) -> float:
+    """Mean slope of share^3 between two shares of full flow: the chord, so that power is exact at both."""
+    return (high_share**3 - low_share**3) / (high_share - low_share)
+
+
+def pump_power_kw(flow_share: Any, pump_kw: Any) -> Any:
+    """Pump electricity: the cube of the flow (affinity law), drawn as chords between `PUMP_SHARES`."""
+    cubes = [share**3 for share in PUMP_SHARES]
+    return pump_kw * np.interp(flow_share, PUMP_SHARES, cubes)
 
 
 def sea_c(loop: Loop, outlook: Outlook) -> Floats:
@@ -84,7 +90,12 @@ def build(block: Any, fleet: Mapping[str, Loop], outlook: Outlook) -> Part:
     index_fleet(block, fleet, slots)
     sea = {n: sea_c(a, outlook) for n, a in fleet.items()}
     band = {n: (a.minimum_c, a.maximum_c) for n, a in fleet.items()}
-    block.tangents = pyo.Set(initialize=PUMP_TANGENTS, ordered=True)
+    block.pieces = pyo.RangeSet(1, len(PUMP_SHARES) - 1)
+    widths = {k: PUMP_SHARES[k] - PUMP_SHARES[k - 1] if k < len(PUMP_SHARES) - 1 else None for k in block.pieces}
+    block.slope = pyo.Param(
+        block.pieces, initialize={k: pump_slope(PUMP_SHARES[k - 1], PUMP_SHARES[k]) for k in block.pieces}
+    )
+    block.pumped_share = pyo.Var(block.fleet, block.pieces, block.flows, bounds=lambda _, n, k, t: (0.0, widths[k]))
     block.sea_c = pyo.Param(block.fleet, block.flows, initialize=per_slot(sea))
     block.at_start_c = pyo.Param(block.fleet, initialize={n: temperature_now_c(a, outlook) for n, a in fleet.items()})
     for field in ("kwh_per_k", "exchanger_kw_per_k", "pump_kw", "heat_limit_kw", "cold_limit_kw"):
@@ -123,10 +134,14 @@ def build(block: Any, fleet: Mapping[str, Loop], outlook: Outlook) -> Part:
     def rejects_within_limit(b: Any, n: Any, t: Any) -> Any:
         return b.heat_to_sea_kw[n, t] - b.beyond_limit_kw[n, t] <= b.cold_limit_kw[n]
 
-    @block.Constraint(block.fleet, block.flows, block.tangents)  # type: ignore[untyped-decorator]
-    def pumps_by_the_cube(b: Any, n: Any, t: Any, k: Any) -> Any:
+    @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]
+    def pumps_what_it_exchanges(b: Any, n: Any, t: Any) -> Any:
         share = b.heat_from_sea_kw[n, t] / b.heat_limit_kw[n] + b.heat_to_sea_kw[n, t] / b.cold_limit_kw[n]
-        return b.power_kw[n, t] >= pump_power_kw(share, k, b.pump_kw[n])
+        return sum(b.pumped_share[n, k, t] for k in b.pieces) >= share
+
+    @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]
+    def pumps_by_the_cube(b: Any, n: Any, t: Any) -> Any:
+        return b.power_kw[n, t] == b.pump_kw[n] * sum(b.slope[k] * b.pumped_share[n, k, t] for k in b.pieces)
 
     heat = np.array([[(a.heat_price_per_kwh + 1e-5) * slots.hours] * slots.count for a in fleet.values()])
     cold = np.array([[(a.cold_price_per_kwh + 1e-5) * slots.hours] * slots.count for a in fleet.values()])

@@ -14,6 +14,7 @@ from ems.assets.outlook import Cost, Outlook, Part, Planned, Port, Slack, index_
 from ems.command import Setpoint
 
 HOURS_A_YEAR = 8760
+PAID_SHARE = 0.5  # of the subscribed power: a peak below it would not let anybody subscribe less
 
 
 class Supply(Asset):
@@ -33,7 +34,8 @@ TYPES = (Supply,)
 def build(block: Any, fleet: Mapping[str, Supply], outlook: Outlook) -> Part:
     """Import and export at each supply point; above the subscribed power a kWh costs the exceedance on top.
 
-    The peak of the horizon bears its share of the yearly subscription (pro rata), which keeps import level.
+    The peak of the horizon bears its share of the yearly subscription (pro rata), which keeps import level; below
+    PAID_SHARE of the subscribed power it costs no less.
     """
     slots, tariffs, worth = outlook.slots, outlook.tariffs, outlook.worth
     index_fleet(block, fleet, slots)
@@ -46,7 +48,7 @@ def build(block: Any, fleet: Mapping[str, Supply], outlook: Outlook) -> Part:
     block.import_kw = pyo.Var(block.fleet, block.flows, bounds=lambda _, n, t: (0.0, most[n][0]))
     block.export_kw = pyo.Var(block.fleet, block.flows, bounds=lambda _, n, t: (0.0, min(most[n])))
     block.exceedance_kw = pyo.Var(block.fleet, block.flows, bounds=(0, None))
-    block.peak_kw = pyo.Var(block.fleet, bounds=(0, None))
+    block.peak_above_paid_kw = pyo.Var(block.fleet, bounds=(0, None))
 
     @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]
     def imports_or_exports(b: Any, n: Any, t: Any) -> Any:
@@ -58,7 +60,7 @@ def build(block: Any, fleet: Mapping[str, Supply], outlook: Outlook) -> Part:
 
     @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]
     def stays_below_peak(b: Any, n: Any, t: Any) -> Any:
-        return b.import_kw[n, t] <= b.peak_kw[n]
+        return b.import_kw[n, t] - b.peak_above_paid_kw[n] <= PAID_SHARE * b.subscribed_kw[n]
 
     def price(of: str) -> Any:
         return np.array([getattr(tariffs[n], of) for n in fleet]) * slots.hours
@@ -73,7 +75,7 @@ def build(block: Any, fleet: Mapping[str, Supply], outlook: Outlook) -> Part:
             Cost("network", block.import_kw, price("network_per_kwh")),
             Cost("carbon", block.import_kw, price("carbon_kg_per_kwh") * worth.carbon_per_kg),
             Cost("exceedance", block.exceedance_kw, exceedance),
-            Cost("peak", block.peak_kw, peak),
+            Cost("peak", block.peak_above_paid_kw, peak),
         ),
         slacks=(
             Slack(

@@ -60,7 +60,7 @@ class Dwelling(Asset):
 class Opening(Entry):
     """When a zone is occupied, local time. `days` are ISO weekdays, 1 is Monday."""
 
-    days: tuple[int, ...] = Field(min_length=1)
+    days: tuple[int, ...] = Field(min_length=1, strict=False)  # YAML has lists only
     from_hour: float = Field(ge=0, le=24)
     until_hour: float = Field(ge=0, le=24)
 

@@ -16,6 +16,7 @@ from ems.assets.outlook import FLOW_OF, Outlook, Tariff
 from ems.command import Setpoint
 from ems.district import District
 from ems.market import prices
+from ems.optimise.check import Fault, check
 from ems.optimise.model import Composed, coefficients, compose
 from ems.optimise.reasons import Reason, reasons_of
 from ems.optimise.solve import Solution, solve
@@ -144,6 +145,14 @@ class Plan:
         )
 
 
+class WrongPlanError(RuntimeError):
+    """The checker contradicts the plan: it is not acted upon. `faults` lists every contradiction."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(str(f) for f in faults))
+
+
 def plan(
     district: District,
     snapshot: Snapshot,
@@ -156,16 +165,18 @@ def plan(
     A plan always exists: what is measured is clipped into what a store can hold, wishes have a price, and what is not
     known is replaced by a named stand-in (`Plan.notes`). Slots may have any length that divides an hour.
     Raises ValueError when the question itself is wrong (an unknown reference, a forecast of other slots), and
-    UnsolvedError when HiGHS does not reach an optimum in its time.
+    UnsolvedError when HiGHS does not reach an optimum in its time; WrongPlanError when the checker refuses the result.
     """
     outlook = outlook_of(district, snapshot, forecasts, slots, previous)
     composed = compose(outlook, previous.on(slots) if previous else None)
     solution = solve(composed.model)
     flows, states = _read(composed, outlook)
+    if solution.method != "simplex":
+        outlook.note(f"solved by {solution.method}: simplex ended without an optimum")
     draft = Plan(
         slots=slots,
         issued_at=snapshot.at,
-        status=solution.status,
+        status="optimal",
         flows=flows,
         states=states,
         cost_terms=_cost_terms(composed),
@@ -178,6 +189,9 @@ def plan(
             "iterations": solution.iterations,
         },
     )
+    faults = check(district, snapshot, forecasts, draft)
+    if faults:
+        raise WrongPlanError(faults)
     setpoints = _setpoints(draft, district, outlook)
     return _completed(draft, reasons_of(draft, outlook), setpoints, tuple(outlook.notes))
 
@@ -237,7 +251,7 @@ def _read(composed: Composed, outlook: Outlook) -> tuple[dict[str, Floats], dict
             is_state = any(index[-1] == count for index in variable)
             into, length = (states, count + 1) if is_state else (flows, count)
             for index, item in variable.items():
-                quantity = "_".join(filter(None, (medium, *index[1:-1], variable.local_name)))
+                quantity = "_".join(filter(None, (medium, *map(str, index[1:-1]), variable.local_name)))
                 row = into.setdefault(f"{index[0]}/{quantity}", np.zeros(length))
                 row[index[-1]] = item.value
     net: dict[str, Floats] = {}

@@ -26,7 +26,7 @@ class UnsolvedError(RuntimeError):
 class Solution:
     """Values stand in the model's variables; `duals` by constraint object id, euro per unit of its right-hand side."""
 
-    status: str
+    method: str  # "simplex", or "ipx" when simplex ended without an optimum
     objective: float
     iterations: int
     rows: int
@@ -42,16 +42,22 @@ def solve(model: Any, *, time_limit_s: float = 60.0) -> Solution:
     """
     form = LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=pyo.minimize)
     lp, offset = _lp(form)
-    highs = highspy.Highs()
-    highs.setOptionValue("output_flag", False)
-    highs.setOptionValue("threads", THREADS)
-    highs.setOptionValue("time_limit", float(time_limit_s))
-    if highs.passModel(lp) == highspy.HighsStatus.kError:
-        raise UnsolvedError("HiGHS refused the model; a coefficient or bound is not a number")
-    highs.run()
-    status = highs.getModelStatus()
-    if status != highspy.HighsModelStatus.kOptimal:
-        raise UnsolvedError(f"HiGHS ended with {highs.modelStatusToString(status)} after {time_limit_s:.0f} s at most")
+    endings = []
+    for method in ("simplex", "ipx"):  # where the first ends without an optimum, the second has its turn
+        highs = highspy.Highs()
+        highs.setOptionValue("output_flag", False)
+        highs.setOptionValue("threads", THREADS)
+        highs.setOptionValue("time_limit", float(time_limit_s))
+        highs.setOptionValue("solver", method)
+        if highs.passModel(lp) == highspy.HighsStatus.kError:
+            raise UnsolvedError("HiGHS refused the model; a coefficient or bound is not a number")
+        highs.run()
+        status = highs.getModelStatus()
+        if status == highspy.HighsModelStatus.kOptimal:
+            break
+        endings.append(f"{method}: {highs.modelStatusToString(status)}")
+    else:
+        raise UnsolvedError(f"HiGHS found no optimum within {time_limit_s:.0f} s each ({', '.join(endings)})")
     solution, info = highs.getSolution(), highs.getInfo()
     values = np.asarray(solution.col_value)
     lower, upper = np.asarray(lp.col_lower_), np.asarray(lp.col_upper_)
@@ -64,7 +70,7 @@ def solve(model: Any, *, time_limit_s: float = 60.0) -> Solution:
             variable.set_value(low if low is not None else min(0.0, high or 0.0), skip_validation=True)
     duals = {id(row.constraint): dual for row, dual in zip(form.rows, list(solution.row_dual), strict=True)}
     return Solution(
-        status="optimal",
+        method=method,
         objective=float(info.objective_function_value) + offset,
         iterations=int(info.simplex_iteration_count + max(info.ipm_iteration_count, 0)),
         rows=lp.num_row_,
