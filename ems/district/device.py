@@ -16,6 +16,7 @@ from ems.district.refusal import FaultError, near
 from ems.points import RAW_UNITS, UNITS, dimension, is_quantity
 
 Authority = Literal["ours", "shared", "observe"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 RegisterType = Literal["int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
 ObjectType = Literal[
     "analog-input", "analog-output", "analog-value", "binary-input", "binary-output", "binary-value",
@@ -31,9 +32,9 @@ COMMANDABLE = ("analog-output", "analog-value", "binary-output", "binary-value",
 class Write(Entry):
     """That a point may be written, and within which limits, in the unit of its name."""
 
-    minimum: float = Field(description="the lowest value that may be written")
-    maximum: float = Field(description="the highest value that may be written")
-    release: float = Field(
+    minimum: Finite = Field(description="the lowest value that may be written")
+    maximum: Finite = Field(description="the highest value that may be written")
+    release: Finite = Field(
         description="what stands when nobody commands: relinquish default, or a register's safe value"
     )
     function: Literal[6, 16] = 16  # Modbus only
@@ -55,8 +56,8 @@ class Measure(Entry):
     """What a register and an object have in common."""
 
     unit: str = Field(description="the unit of the raw value as the maker's manual says, for example W")
-    minimum: float | None = None  # plausible range, in the unit of the name
-    maximum: float | None = None
+    minimum: Finite | None = None  # plausible range, in the unit of the name
+    maximum: Finite | None = None
     write: Write | None = None
     authority: Authority = "observe"
     note: str = ""
@@ -88,7 +89,7 @@ class Register(Measure):
     address: Annotated[int, Field(ge=0, le=65535)]
     type: RegisterType
     words: Literal["big", "little"] = "big"  # word order; bytes are big-endian on Modbus
-    scale: float = Field(default=1.0)
+    scale: Finite = 1.0
     nan: int | None = None
 
     @property
