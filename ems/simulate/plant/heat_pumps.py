@@ -2,9 +2,9 @@
 
 Each plant has a heating buffer, a hot-water circuit and a cold buffer; each circuit is in one mode at a time.
 Efficiency is a share of Carnot's between the leaving temperatures of both sides, less at low and at full load, and
-poor in the first minutes of a run. Local control keeps the nodes at their set points, keeps run and rest times and starts per
-hour, serves hot water first, and lets one compressor serve both sides when both call. Written with plain numbers:
-there are few circuits, and staging is a matter of cases.
+poor in the first minutes of a run. Local control keeps the nodes at their set points, keeps run and rest times and
+starts per hour, serves hot water first, and lets one compressor serve both sides when both call. Written with plain
+numbers: there are few circuits, and staging is a matter of cases.
 """
 
 from __future__ import annotations

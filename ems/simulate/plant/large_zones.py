@@ -21,6 +21,7 @@ HOURS = STEP_MINUTES / 60
 OUTDOOR_PPM = 420.0
 PREHEAT_H = 1.5  # the timetable starts this long before people come
 BASE_GAIN_SHARE = 0.12  # of the gains, at night: servers, emergency light
+AIRED_C = 25.0
 CLOSED_C = 35.0  # no cooling
 CO2_M3_PER_H = {"creche": 0.010, "school": 0.012}  # per person; 0.018 for adults
 AIR_CHANGES_PER_H = {"creche": 1.6, "school": 2.0, "offices": 1.2, "shops": 1.5, "hotel": 0.8, "common-room": 1.0}
@@ -36,7 +37,7 @@ class LargeZones:
         self.gain_kw = gain_kw
         self.people = np.array([float(z.people) for z in zones])
         self.volume_m3 = np.array([2.7 * z.surface_m2 for z in zones])
-        self.own_heating = np.array([[z.heating_unoccupied_c, z.heating_occupied_c] for z in zones])
+        self.own_heating = np.array([[z.heating_unoccupied_c, z.heating_occupied_c] for z in zones]).reshape(n, 2)
         self.own_cooling = np.array(
             [
                 [
@@ -45,8 +46,8 @@ class LargeZones:
                 ]
                 for z in zones
             ]
-        )
-        self.cooled = np.array([z.cooling_occupied_c is not None for z in zones])
+        ).reshape(n, 2)
+        self.cooled = np.array([z.cooling_occupied_c is not None for z in zones], dtype=bool)
         self.co2_m3_per_h = np.array([CO2_M3_PER_H.get(z.use, 0.018) for z in zones])
         self.air_changes_per_h = np.array([AIR_CHANGES_PER_H.get(z.use, 1.0) for z in zones])
         self.mode = np.ones(n)
@@ -94,8 +95,11 @@ class LargeZones:
         """(1440, zones): heat of people and equipment, kW."""
         return self._gains
 
-    def step(self, minute: int) -> None:
-        """Set points and fresh air for the next five minutes, then CO2."""
+    def step(self, minute: int, indoor_c: Floats, outdoor_c: float) -> None:
+        """Set points and fresh air for the next five minutes, then CO2.
+
+        Where nothing cools, windows open when it is too warm inside and cooler outside, at night a little.
+        """
         own = self._timetable[minute] > 0
         timetable = self.mode == 1
         told = self.mode == 2
@@ -110,7 +114,8 @@ class LargeZones:
         # Heating and cooling stand at least 2 K apart, whoever commands.
         self.cooling_c = np.where(self.cooled, np.maximum(cooling, self.heating_c + 2), CLOSED_C)
         self.occupied = self._presence[minute]
-        self.air_change = np.where(occupied > 0, 1.1, 0.7)
+        airs = ~self.cooled & (indoor_c > AIRED_C) & (indoor_c > outdoor_c + 0.5)
+        self.air_change = np.where(occupied > 0, 1.1, 0.7) + airs * np.where(occupied > 0, 2.5, 1.0)
         breathed = self.people * self.occupied * self.co2_m3_per_h * 1e6 / self.volume_m3
         fresh = self.air_changes_per_h * np.where(occupied > 0, 1.0, 0.2)
         self.co2_ppm = self.co2_ppm + (breathed - fresh * (self.co2_ppm - OUTDOOR_PPM)) * HOURS

@@ -158,7 +158,7 @@ class Physics:
             np.concatenate([before.weather.outdoor_c, today.weather.outdoor_c[: self.minute % MINUTES + 1]]).mean()
         )
         gain = (self._gains + self._sun).mean(axis=0)
-        self.large.step(0)
+        self.large.step(0, self.rooms.light_c[self.rooms.homes :], outdoor)
         self.rooms.settle(
             outdoor, gain, np.concatenate([self.residents.setpoint_c, self.large.heating_c]), self.large.cooling_c
         )
@@ -215,7 +215,7 @@ class Physics:
         if minute % 5 == 0:
             morning = self.residents.airs & (7.4 < self._local_hour[minute] < 7.7)
             rooms.move_windows(home.airing[minute // 5], home.present[minute], morning, outdoor)
-            large.step(minute)
+            large.step(minute, rooms.light_c[homes:], outdoor)
         self._air_change[:homes] = self._windy[minute]
         self._air_change[homes:] = large.air_change * self._windy[minute]
         setpoint = self._setpoint_c

@@ -73,7 +73,7 @@ def use_of_a_year(
     first += timedelta(days=(3 - first.weekday()) % 7)
     world: World | None = None
     for k in range(samples):
-        start = first + timedelta(days=7 * (k * 52 // samples))
+        start = first + timedelta(days=7 * int((k + 0.5) * 52 / samples))
         if world is None or world.now != start:
             world = World(district, start=start, seed=seed)
         before = _totals(district, world.truth)
