@@ -257,7 +257,7 @@ def fetch_all(connection: Connection, sql: str, values: tuple[Any, ...] = ()) ->
     driver = connection.connection.cursor()
     try:
         driver.execute(_marked(connection, sql), values)
-        return [tuple(row) for row in driver.fetchall()]
+        return list(driver.fetchall())
     finally:
         driver.close()
 

@@ -160,8 +160,8 @@ def read_series(connection: Connection, point: int, starts: range) -> Floats:
         (starts.start, point, starts.start, starts.stop),
     )
     if found:
-        places, measured = zip(*found, strict=True)
-        values[np.array(places, dtype=np.intp)] = measured
+        table = np.array(found, dtype=np.float64)
+        values[table[:, 0].astype(np.intp)] = table[:, 1]
     return values
 
 
