@@ -14,14 +14,13 @@ from ems.district.device import BacnetObject, DeviceType
 from ems.district.document import Document, UnreadableError, read_document
 from ems.district.faults import asset_faults, comfort_faults, contract_faults, time_zone_faults
 from ems.district.model import Building, BuildingFile, BusEntry, DeviceEntry, District, DistrictFile
-from ems.district.refusal import DistrictError, Refusal, explain_all, near
+from ems.district.refusal import DistrictError, KeyPath, Refusal, explain_all, near
 from ems.district.schema import json_schema
 from ems.district.wiring import Bus, Device, Wire
 from ems.market import Contract
 from ems.points import is_name
 
 M = TypeVar("M", bound=BaseModel)
-KeyPath = tuple[int | str, ...]
 
 LAST_INSTANCE = 4194302  # of a BACnet object; the next one means "none"
 LAST_UNIT = 247  # of a Modbus bus
@@ -56,7 +55,7 @@ class _Reader:
         self.folder = folder
         self.refusals: list[Refusal] = []
         self.documents: dict[str, Document] = {}
-        self.unread: set[str] = set()  # device types and contracts whose own file was refused
+        self.unread: set[str] = set()  # buildings, devices/TYPE and contracts/NAME whose own file was refused
         self.assets: dict[str, Asset] = {}
         self.places: dict[str, tuple[str, KeyPath]] = {}  # asset -> its file and where it stands there
         self.buses: dict[str, Bus] = {}
@@ -96,6 +95,8 @@ class _Reader:
                 self.refuse(self.shown(path), "", "is no building name; use lower case words joined by hyphens")
             elif (building := self.load(path, "building", BuildingFile)) is not None:
                 buildings[path.stem] = building
+            else:
+                self.unread.add(path.stem)
         for name, building in buildings.items():
             self.collect_assets(name, building)
         self.check_contracts(contracts)
@@ -243,6 +244,8 @@ class _Reader:
                 self.check_reference(f"{self.folder.name}/{building}.yaml", ("homes", "substation"), target, Substation)
 
     def check_reference(self, file: str, path: KeyPath, target: str, kind: type[Asset]) -> None:
+        if target.partition("/")[0] in self.unread:
+            return  # that building's own fault is told, this one would only follow from it
         if not isinstance(self.assets.get(target), kind):
             what = _words(kind)
             known = [n for n, a in self.assets.items() if isinstance(a, kind)]
@@ -333,6 +336,8 @@ class _Reader:
             name = entry.asset if "/" in entry.asset else f"{building}/{entry.asset}"
             if name in self.assets:
                 return [name]
+            if name.partition("/")[0] in self.unread:
+                return []
             known = [a.partition("/")[2] for a, found in self.assets.items()
                      if a.startswith(building + "/") and not isinstance(found, Dwelling)]  # fmt: skip
             problem = f"is {entry.asset}, which is no asset here{near(entry.asset, known)}"

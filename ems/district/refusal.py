@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+KeyPath = tuple[int | str, ...]
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -46,17 +48,15 @@ def near(word: str, known: Iterable[str]) -> str:
     return f"; there is {', '.join(names)}" if 0 < len(names) <= 16 else ""
 
 
-def explain_all(
-    faults: Iterable[Mapping[str, Any]], schema: Mapping[str, Any]
-) -> list[tuple[tuple[int | str, ...], str]]:
+def explain_all(faults: Iterable[Mapping[str, Any]], schema: Mapping[str, Any]) -> list[tuple[KeyPath, str]]:
     """Pydantic's findings as key paths and sentences; a key that is only misspelt is not reported missing as well."""
     found = list(faults)
     meant = set()
     for fault in found:
         if fault["type"] == "extra_forbidden":
             *above, wrong = fault["loc"]
-            fields = _node(tuple(above), schema).get("properties", {})
-            meant |= {(*above, right) for right in difflib.get_close_matches(str(wrong), fields, n=1)}
+            known = _keys(tuple(above), schema)
+            meant |= {(*above, right) for right in difflib.get_close_matches(str(wrong), known, n=1)}
     return [explain(f, schema) for f in found if not (f["type"] == "missing" and tuple(f["loc"]) in meant)]
 
 
@@ -83,14 +83,14 @@ _BOUNDS = {
 }
 
 
-def explain(fault: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[tuple[int | str, ...], str]:
+def explain(fault: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[KeyPath, str]:
     """One of pydantic's findings as a key path and the rest of the sentence.
 
     `schema` is the JSON Schema of the file's model; it knows which keys would have been right and what they mean.
     """
     kind, value, loc = str(fault["type"]), fault["input"], tuple(fault["loc"])
     context: Mapping[str, Any] = fault.get("ctx", {})
-    path = without_tags(loc, schema)
+    path, _ = _walk(loc, schema)
     if kind == "union_tag_invalid":
         known = [t.strip("' ") for t in str(context["expected_tags"]).split(",")]
         return (*path, "type"), f"is {context['tag']!r}, which is no asset type{near(context['tag'], known)}"
@@ -98,10 +98,9 @@ def explain(fault: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[tuple[
         tags = _asset_types(schema)
         return (*path, "type"), f"is missing; write one of {', '.join(tags)}"
     if kind == "extra_forbidden":
-        fields = _node(loc[:-1], schema).get("properties", {})
-        return path, f"is not a key that is known here{near(str(path[-1]), fields)}"
+        return path, f"is not a key that is known here{near(str(path[-1]), _keys(loc[:-1], schema))}"
     if kind == "missing":
-        meaning = _node(loc[:-1], schema).get("properties", {}).get(str(loc[-1]), {}).get("description")
+        meaning = _keys(loc[:-1], schema).get(str(loc[-1]), {}).get("description")
         return path, f"is missing; add it{': ' + meaning if meaning else ''}"
     if kind == "value_error":
         error = context["error"]
@@ -147,8 +146,8 @@ def _shown(value: object) -> str:
 # Pydantic's location of a fault names the chosen member of a union too; the schema tells which part that is.
 
 
-def without_tags(loc: tuple[int | str, ...], schema: Mapping[str, Any]) -> tuple[int | str, ...]:
-    """The location as a person would point at it in the file: without the asset type that pydantic puts in."""
+def _walk(loc: KeyPath, schema: Mapping[str, Any]) -> tuple[KeyPath, Mapping[str, Any]]:
+    """The location as a person would point at it in the file, and the part of the schema that describes it."""
     path: list[int | str] = []
     node: Mapping[str, Any] = schema
     for part in loc:
@@ -158,19 +157,13 @@ def without_tags(loc: tuple[int | str, ...], schema: Mapping[str, Any]) -> tuple
         else:
             path.append(part)
             node = _below(node, part)
-    return tuple(path)
+    return tuple(path), _resolved(node, schema)
 
 
-def _node(loc: tuple[int | str, ...], schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of a JSON Schema that describes a location."""
-    node: Mapping[str, Any] = schema
-    for part in loc:
-        node = _resolved(node, schema)
-        if "discriminator" in node:
-            node = {"$ref": node["discriminator"]["mapping"].get(str(part), "")}
-        else:
-            node = _below(node, part)
-    return _resolved(node, schema)
+def _keys(loc: KeyPath, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The keys that are known at a location, with what they mean."""
+    keys: Mapping[str, Any] = _walk(loc, schema)[1].get("properties", {})
+    return keys
 
 
 def _below(node: Mapping[str, Any], part: int | str) -> Mapping[str, Any]:

@@ -76,6 +76,13 @@ def test_one_run_names_every_fault_in_the_order_of_the_files(site: Path) -> None
     assert str(caught.value).count("\n") == 2
 
 
+def test_what_only_follows_from_another_fault_is_not_told(site: Path) -> None:
+    replace(site / "cellar.yaml", "heat_kw: 40", "heat_kw: -40")  # court takes its heat from there
+    with pytest.raises(DistrictError) as caught:
+        read_district(site)
+    assert [r.key for r in caught.value.refusals] == ["assets.heat-pumps.heat_kw"]
+
+
 def test_the_line_is_that_of_the_key(site: Path) -> None:
     path = site / "court.yaml"
     line = next(n for n, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if "flat-2" in text)
