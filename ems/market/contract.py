@@ -84,7 +84,9 @@ def period_at(contract: Contract, instant: datetime) -> str:
     for name, period in contract.periods.items():
         if not period.windows or any(w.holds(local) for w in period.windows):
             return name
-    raise ValueError(f"contract {contract.name}: no period covers {local.isoformat()}; let the last one have no windows")
+    raise ValueError(
+        f"contract {contract.name}: no period covers {local.isoformat()}; let the last one have no windows"
+    )
 
 
 def prices(contract: Contract, slots: Slots) -> Prices:

@@ -246,7 +246,7 @@ def _read(composed: Composed, outlook: Outlook) -> tuple[dict[str, Floats], dict
     for block in composed.model.component_objects(pyo.Block, descend_into=False):
         medium = block.local_name.removesuffix("_nodes") if block.local_name.endswith("_nodes") else None
         for variable in block.component_objects(pyo.Var):
-            if variable.dim() < 2:
+            if len(variable) == 0 or variable.dim() < 2:
                 continue
             is_state = any(index[-1] == count for index in variable)
             into, length = (states, count + 1) if is_state else (flows, count)
