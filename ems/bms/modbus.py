@@ -116,6 +116,8 @@ class ModbusLine(Line):
         try:
             for block in unit.blocks:
                 samples.update(await self.read_block(unit, block))
+        except NoConnectionError:
+            raise  # the gateway's fault, not the unit's
         except NoAnswerError as silence:
             unit.breaker.failed(str(silence))
             raise
@@ -202,6 +204,8 @@ class ModbusLine(Line):
             return Refused(str(refusal))
         except MalformedError as fault:
             return Unreachable(str(fault))
+        except NoConnectionError:
+            raise
         except NoAnswerError as silence:
             unit.breaker.failed(str(silence))
             raise

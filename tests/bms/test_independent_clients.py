@@ -153,7 +153,7 @@ class Node:
 def node(site: Site, needs_program: Callable[[str, str], str]) -> Iterator[Node]:
     path = needs_program("node", "apt-get install nodejs")
     if not (MODULES / "@bacnet-js" / "client").is_dir():
-        absence(f"the BACnet client for node is not in {MODULES.relative_to(Path.cwd())}; install it with: {INSTALL}")
+        absence(f"the BACnet client for node is not in var/npm; install it with: {INSTALL}")
 
     async def start() -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
