@@ -10,6 +10,7 @@ from ems.web.chart import Area, Chart, Line, draw
 from ems.web.record import GROUPS, Record
 from ems.web.words import Words
 
+_ROOM = 12  # quarter-hours that a label needs on a phone
 _MARK_HOURS = 6  # a mark on the time axis at 0, 6, 12 and 18 o'clock local time
 
 # Groups and kinds of contract as people call them, translated when a page is made.
@@ -162,7 +163,11 @@ def _marks(slots: Slots, words: Words) -> list[tuple[str, int, bool]]:
             starts = [*starts, mark] if i else [mark]
     ends = [i for i, _, _ in starts[1:]] + [slots.count]
     per = slots.minutes / 15
-    return [(label, round((end - begin) * per), minor) for (begin, label, minor), end in zip(starts, ends, strict=True)]
+    marks = []
+    for (begin, label, minor), end in zip(starts, ends, strict=True):
+        span = round((end - begin) * per)
+        marks.append((label, span, minor or span < _ROOM))
+    return marks
 
 
 def _mean(values: Sequence[float]) -> float:
