@@ -1,6 +1,6 @@
 """A decision record as the pages show it: is the district controlled, what is planned, and why.
 
-A record is read as it is found: a part that is not there is not shown. Nothing of a single dwelling leaves here.
+A record is read as it is found: a part that is not there is not shown. Nothing of a single dwelling or car leaves here.
 """
 
 from __future__ import annotations
@@ -169,14 +169,14 @@ class Record:
         return [
             Told(r.get("asset", ""), self._in_language(r), r.get("euro"))
             for r in self._plan.get("reasons", [])
-            if not self._is_dwelling(r.get("asset", ""))
+            if not self._is_private(r.get("asset", ""))
         ]
 
     @property
     def shortfalls(self) -> list[Told]:
         found = []
         for s in self._plan.get("shortfalls", []):
-            if self._is_dwelling(s.get("asset", "")):
+            if self._is_private(s.get("asset", "")):
                 continue
             remedy = str(s.get(f"remedy_{self.language}", ""))
             text = f"{self._in_language(s)}: {float(s.get('amount', 0)):.1f} {s.get('unit', '')}".strip()
@@ -204,34 +204,33 @@ class Record:
         return [self.public(text) for text in sorted(told - {""})]
 
     def setpoints_of(self, building: str) -> list[tuple[str, float, str]]:
-        """(point, value, reason) wanted in one building, without its dwellings."""
+        """(point, value, reason) wanted in one building, without its dwellings and charge points."""
         wanted = []
         for setpoint in self._plan.get("setpoints", []):
             asset = setpoint["point"].rpartition("/")[0]
-            if asset.startswith(building + "/") and not self._is_dwelling(asset):
+            if asset.startswith(building + "/") and not self._is_private(asset):
                 wanted.append((setpoint["point"], setpoint["value"], self.public(setpoint.get("reason", ""))))
         return wanted
 
     # Words
 
     def public(self, text: str) -> str:
-        """The half of a text in this language; of one about a dwelling only that it is, and where."""
+        """The half of a text in this language; of one about a home or a car only that it is, and where."""
         french, found, english = text.partition(_TWO_LANGUAGES)
         if found:
             text = french if self.language == "fr" else english
         for building, asset in _ASSETS.findall(text):
-            if self._is_dwelling(f"{building}/{asset}"):
+            if self._is_private(f"{building}/{asset}"):
                 label = self.district.buildings[building].label
-                return (
-                    f"{label.fr} : concerne un logement" if self.language == "fr" else f"{label.en}: about a dwelling"
-                )
+                return f"{label.fr} : concerne une personne" if self.language == "fr" else f"{label.en}: about a person"
         return text
 
     def _in_language(self, told: Mapping[str, Any]) -> str:
         return self.public(str(told.get(self.language) or told.get("en") or told.get("fr") or ""))
 
-    def _is_dwelling(self, asset: str) -> bool:
-        return isinstance(self.district.assets.get(asset), Dwelling)
+    def _is_private(self, asset: str) -> bool:
+        """Whether an asset tells of a person: a home, or a car at its charge point."""
+        return isinstance(self.district.assets.get(asset), Dwelling | ChargePoint)
 
 
 _ASSETS = re.compile(r"([a-z0-9-]+)/([a-z0-9-]+)")

@@ -78,6 +78,7 @@ def decision(district: District, at: datetime = NOW - timedelta(minutes=4), coun
             "setpoints": [
                 {"point": f"{battery}/power_setpoint_kw", "value": 10.0, "reason": "nuit | night"},
                 {"point": f"{home}/setpoint_offset_k", "value": SECRET, "reason": "secret | secret"},
+                {"point": "parking/point-07/current_limit_a", "value": 16.0, "reason": "secret | leaves at 7"},
             ],
             "notes": [],
         },
@@ -97,6 +98,7 @@ def decision(district: District, at: datetime = NOW - timedelta(minutes=4), coun
         "fallbacks": [],
         "events": [
             {"at": at.isoformat(), "kind": "alarm", "text": f"{home}/power_kw = {SECRET} is secret"},
+            {"at": at.isoformat(), "kind": "alarm", "text": "parking/point-07/current_limit_a is secret"},
             {"at": at.isoformat(), "kind": "alarm", "text": "the north gateway is odd <b>"},
         ],
         "counts": {"points_read": 5884},

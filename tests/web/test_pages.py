@@ -80,6 +80,8 @@ def test_nothing_of_one_dwelling_stands_anywhere(
     assert not words & names
     assert not words & prms
     assert "secret" not in page
+    assert "leaves at" not in page
+    assert "point-07" not in page
     for trace in (str(SECRET), str(SECRET).replace(".", ","), "0.47 ", "0,47 "):
         assert trace not in page
 
