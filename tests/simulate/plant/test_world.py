@@ -107,7 +107,7 @@ def booked(truth: Truth) -> dict[str, Node]:
 
 
 @pytest.fixture(scope="module")
-def day(self, district: District) -> ADay:
+def day(district: District) -> ADay:
     world = World(district, start=datetime(2026, 3, 31, 18, tzinfo=UTC), seed=5)
     before, electric = booked(world.truth), world.truth.electric
     imported = electric.import_kwh - electric.export_kwh
@@ -140,16 +140,9 @@ class TestBalances:
                 "hot_water": truth.tanks.charge_kwh.sum(),
                 "cold": truth.zones.cold_kwh.sum(),
             }
+            made, lost = plants.made_kwh, plants.loss_kwh
             return {
-                side: np.array(
-                    [
-                        plants.made_kwh[side].sum(),
-                        taken[side],
-                        plants.stored_kwh[side].sum(),
-                        plants.loss_kwh[side].sum(),
-                    ]
-                )
-                for side in taken
+                side: np.array([made[side].sum(), taken[side], stored[side].sum(), lost[side].sum()]) for side in taken
             }
 
         before = so_far(world.truth)
