@@ -23,16 +23,22 @@ class _Part(BaseModel):
 
 
 class Window(_Part):
-    """Hours of a local day that belong to a period. `from_hour` 22 and `until_hour` 6 run over midnight."""
+    """Hours of a local day that belong to a period. `from_hour` 22 and `until_hour` 6 run over midnight.
+
+    `dates`: on these local days alone, such as the red days of a Tempo contract; empty for any day.
+    """
 
     from_hour: float = Field(ge=0, le=24)
     until_hour: float = Field(ge=0, le=24)
     months: tuple[int, ...] = tuple(range(1, 13))
     days: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7)  # ISO weekdays, 1 is Monday
+    dates: tuple[date, ...] = ()
 
     def holds(self, local: datetime) -> bool:
         hour = local.hour + local.minute / 60
         if local.month not in self.months or local.isoweekday() not in self.days:
+            return False
+        if self.dates and local.date() not in self.dates:
             return False
         if self.from_hour <= self.until_hour:
             return self.from_hour <= hour < self.until_hour

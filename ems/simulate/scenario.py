@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from ems.market.contract import Period
 from ems.points import split_point
 from ems.slots import floor
 
@@ -62,8 +63,60 @@ class Replayed(_Part):
         return scale
 
 
+class _Stretch(_Part):
+    """Something that lasts from `begins` until `ends` (for good, when that is left out)."""
+
+    begins: AwareDatetime
+    ends: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _runs_forward(self) -> Self:
+        if self.ends is not None and self.ends <= self.begins:
+            raise ValueError(f"ends is {self.ends.isoformat()}, not after begins ({self.begins.isoformat()})")
+        return self
+
+    def holds(self, instant: datetime) -> bool:
+        return self.begins <= instant and (self.ends is None or instant < self.ends)
+
+
+class PlantOut(_Stretch):
+    """A plant room that does not run, whatever it is told. It reports its fault, as real ones do.
+
+    `capacity_share` above 0: some of its circuits still run, and no fault is reported.
+    """
+
+    plant: str
+    capacity_share: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Turned(_Stretch):
+    """A share of all residents turns the thermostat by `change_k` at `begins`; at `ends` they turn it back."""
+
+    share: float = Field(gt=0, le=1)
+    change_k: float = Field(ge=-5, le=5, allow_inf_nan=False)
+
+
+class Shifted(_Stretch):
+    """Weather that differs from the generated one: added to what really happens and to what is forecast of it.
+
+    The change comes and goes evenly over `over_hours`. `foreseen_share` of it is in the forecast, 1 for weather that a
+    service knows, 0 for what surprises everybody.
+    """
+
+    outdoor_k: float = Field(default=0.0, ge=-20, le=20)
+    seawater_k: float = Field(default=0.0, ge=-12, le=12)
+    clear_share: float = Field(default=0.0, ge=0, le=1, description="how far the sky is cleared: 1 is without clouds")
+    over_hours: float = Field(default=6.0, gt=0)
+    foreseen_share: float = Field(default=1.0, ge=0, le=1)
+
+
 class Scenario(_Part):
-    """`scenario.yaml`. `name` and `why` come from the folder."""
+    """`scenario.yaml`. `name` and `why` come from the folder.
+
+    `buildings` names a part of the district (empty: all of it), closed under its references. `periods` puts price
+    periods before those of a contract, for example Tempo days, named by their local dates. `history_days` before the
+    start are known to the forecast.
+    """
 
     name: str = ""
     why: str = ""
@@ -71,6 +124,12 @@ class Scenario(_Part):
     seed: int = Field(default=1, ge=0)
     days: float = Field(default=2, gt=0, le=400)
     replay: tuple[Replayed, ...] = ()
+    buildings: tuple[str, ...] = ()
+    history_days: int = Field(default=8, ge=0, le=60)
+    plants_out: tuple[PlantOut, ...] = ()
+    thermostats: tuple[Turned, ...] = ()
+    weather: tuple[Shifted, ...] = ()
+    periods: dict[str, dict[str, Period]] = {}
 
     @field_validator("start")
     @classmethod
