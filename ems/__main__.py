@@ -6,25 +6,27 @@ import asyncio
 import json
 import signal
 import sys
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.live import Live
 from rich.table import Table
 
 from ems import defaults
 from ems.demo import DemoSettings, demo, report
 from ems.demo import Progress as Step
-from ems.district import District, DistrictError, json_schemas, read_district, relocate
+from ems.district import District, DistrictError, describe, out_of_date, read_district, relocate, write_schemas
 from ems.loop.bell import SchedulerBell
 from ems.loop.clock import FastClock, RealClock
 from ems.loop.control import Control, Event
 from ems.loop.planner import ChildPlanner
 from ems.loop.site import ClockReader, Site, controlled, pages, stop_on_signals
 from ems.store import Store
+from ems.terminal import EVENT_STYLES, LivePanel, plan_view
 
 app = typer.Typer(
     help="Energy management of a connected district: measured, forecast, planned and controlled every quarter-hour.",
@@ -58,35 +60,20 @@ def main() -> None:
 def check(buildings: Annotated[Path, typer.Argument(help="Folder of a district.")] = BUILDINGS) -> None:
     """Validate a district's files: every fault with file, key, value and what would be right."""
     district = read_district(buildings)
-    table = Table(title=f"{district.label.fr} ({buildings})", title_justify="left")
-    for heading in ("building", "use", "assets", "dwellings", "buses", "points", "commanded"):
-        table.add_column(heading, justify="left" if heading in ("building", "use") else "right")
-    for name, building in district.buildings.items():
-        mine = [a for a in district.assets if a.startswith(name + "/")]
-        wires = [w for p, w in district.wires.items() if p.startswith(name + "/")]
-        table.add_row(
-            name,
-            building.use,
-            str(len(mine)),
-            str(sum(1 for d in district.dwellings if d.startswith(name + "/"))),
-            str(sum(1 for b in district.buses if b.startswith(name + "/"))),
-            str(len(wires)),
-            str(sum(1 for w in wires if w.commanded)),
-        )
+    lapsed = out_of_date(district, RealClock().now().date())
+    table = Table("what", "how many", "of which", title=f"{district.label.fr} ({buildings})", title_justify="left")
+    for fact in describe(district):
+        table.add_row(fact.what, str(fact.count), fact.detail)
     out.print(table)
-    out.print(
-        f"{len(district.buildings)} buildings, {len(district.dwellings)} dwellings, {len(district.assets)} assets, "
-        f"{len(district.wires)} points on {len(district.buses)} buses: no fault found."
-    )
+    for refusal in lapsed:
+        err.print(str(refusal), style="yellow", highlight=False)
+    out.print("No fault found." if not lapsed else f"No fault in the files; {len(lapsed)} out of date today.")
 
 
 @app.command()
-def schema(folder: Annotated[Path, typer.Argument(help="Where to write the JSON Schemas.")]) -> None:
-    """Write the JSON Schema of each kind of file, for editors that complete and check YAML."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in json_schemas().items():
-        path = folder / f"{name}.json"
-        path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+def schema(buildings: Annotated[Path, typer.Argument(help="Folder of a district.")] = BUILDINGS) -> None:
+    """Write the JSON Schema of each kind of file into schema/, for editors that complete and check YAML."""
+    for path in write_schemas(buildings):
         out.print(f"wrote {path}")
 
 
@@ -226,35 +213,32 @@ def run_demo(
         sweep_minutes=sweep_minutes or (15 if pace is None else 5),
         seed=seed,
     )
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=err,
-        transient=True,
-        disable=headless,
-    )
-    tasks: dict[str, TaskID] = {}
+    shown = LivePanel(read_district(buildings))
+    drawn = not headless and err.is_terminal
 
     def show_progress(step: Step) -> None:
-        if step.what not in tasks:
-            tasks[step.what] = bars.add_task(step.what, total=step.total)
-        bars.update(tasks[step.what], completed=step.done, total=step.total)
-        if step.done >= step.total:
-            bars.remove_task(tasks.pop(step.what))
+        shown.progress(step.what, step.done, step.total)
+
+    def show_ready(control: Control, address: str | None) -> None:
+        shown.control, shown.address = control, address
+        if not drawn:
+            err.print(
+                f"Controlling {len(control.district.dwellings)} dwellings. {_where(address)}Ctrl-C gives them back."
+            )
+
+    async def show_cycle(control: Control, _: object) -> None:
+        if not drawn:
+            await _show_cycle(control)
 
     begun = RealClock().now()
-    with bars:
+    with Live(shown, console=err, refresh_per_second=2) if drawn else nullcontext():
         totals, wired = asyncio.run(
             demo(
                 settings,
-                on_event=_print_event,
+                on_event=lambda event: None if drawn and event.kind != "info" else _print_event(event),
                 on_progress=show_progress,
-                on_cycle=lambda control, plant: _show_cycle(control),
-                on_ready=lambda address: err.print(
-                    f"Controlling {len(read_district(buildings).dwellings)} dwellings. {_where(address)}"
-                    "Ctrl-C gives every device back."
-                ),
+                on_cycle=show_cycle,
+                on_ready=show_ready,
             )
         )
     figures = report(totals, wired, settings) | {"seconds": round((RealClock().now() - begun).total_seconds(), 1)}
@@ -268,6 +252,32 @@ def run_demo(
     if cycles is not None and totals.plans < cycles:
         err.print(f"only {totals.plans} of {cycles} cycles ended with a plan", style="red")
         sys.exit(1)
+
+
+@app.command()
+def plan(
+    buildings: Buildings = BUILDINGS,
+    folder: Annotated[Path | None, typer.Option(help="Folder of a running site: plan from its last readings.")] = None,
+    scenario: Annotated[
+        Path, typer.Option(help="Without a site: plan the simulated district at its start.")
+    ] = SCENARIOS / "ordinary",
+    slots: Annotated[int, typer.Option(min=4, max=288, help="Quarter-hours to plan.")] = 192,
+    seed: Annotated[int, typer.Option(help="Draws people, weather and the true buildings.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan as JSON.")] = False,
+) -> None:
+    """Plan once and write nothing: the chart, the costs by term, the set points and the reasons."""
+    from ems.dry_run import from_scenario, from_site, planned
+
+    wired = read_district(buildings)
+    with err.status("reading, forecasting, planning"):
+        known = from_scenario(wired, scenario, seed) if folder is None else from_site(wired, Site(folder))
+        begun = RealClock().now()
+        result = planned(wired, known, slots)
+        seconds = (RealClock().now() - begun).total_seconds()
+    if as_json:
+        print(json.dumps(result.to_json()))
+    else:
+        out.print(plan_view(result, wired, seconds))
 
 
 @app.command()
@@ -291,8 +301,7 @@ def _where(address: str | None) -> str:
 
 
 def _print_event(event: Event) -> None:
-    style = {"alarm": "red", "fallback": "yellow", "recovered": "green"}.get(event.kind, "")
-    err.print(str(event), style=style, highlight=False, soft_wrap=True)
+    err.print(str(event), style=EVENT_STYLES.get(event.kind, ""), highlight=False, soft_wrap=True)
 
 
 async def _show_cycle(control: Control) -> None:

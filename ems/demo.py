@@ -127,7 +127,7 @@ async def demo(
     on_event: Callable[[Event], None],
     on_progress: Callable[[Progress], None],
     on_cycle: Callable[[Control, DistrictProcess], Awaitable[None]],
-    on_ready: Callable[[str | None], None] = lambda address: None,
+    on_ready: Callable[[Control, str | None], None] = lambda control, address: None,
 ) -> tuple[Totals, District]:
     """Runs the demo to its end: a number of cycles, or until Ctrl-C. Returns what the run did."""
     scenario = read_scenario(settings.scenario)
@@ -138,7 +138,7 @@ async def demo(
         stale.unlink(missing_ok=True)
     on_progress(Progress("starting the simulated district", 0, 1))
     planner = ChildPlanner(district)
-    store = Store.open(site.store_url, attempts=1)
+    store = Store.open(site.store_url, attempts=1)  # the loop itself tries again, and says so
     async with district_process(settings, site) as plant:
         on_progress(Progress("starting the simulated district", 1, 1))
         clock, bell, pacing = _time(settings, scenario, plant)
@@ -164,7 +164,7 @@ async def demo(
             pages(site, settings.buildings, settings.port) as address,
         ):
             stop_on_signals(control)
-            on_ready(address)
+            on_ready(control, address)
             beside = [asyncio.create_task(_keep_history(settings, scenario, control, on_progress))]
             if pacing is not None:
                 beside.append(asyncio.create_task(pacing.run()))

@@ -108,7 +108,7 @@ def test_the_loop_goes_on(small_district: Path, tmp_path: Path) -> None:
 
     totals = asyncio.run(run())
     said = [f"{e.kind}: {e.text}" for e in events]
-    assert totals.plans == len(acts), said
+    assert totals.plans == len(acts), "\n".join(said)
     for wanted in (
         f"alarm: {GATEWAY} does not answer",
         f"recovered: {GATEWAY} answers again",
