@@ -108,6 +108,8 @@ def build(block: Any, fleet: Mapping[str, Loop], outlook: Outlook) -> Part:
     block.taken_kw = pyo.Var(block.fleet, block.flows)
     block.beyond_limit_kw = pyo.Var(block.fleet, block.flows, bounds=(0, None))
     block.power_kw = pyo.Var(block.fleet, block.flows, bounds=(0, None))
+    # The sea acts on the loop whether or not there is power for its pumps.
+    block.unpumped_share = pyo.Var(block.fleet, block.flows, bounds=(0, None))
 
     @block.Constraint(block.fleet)  # type: ignore[untyped-decorator]
     def starts_as_measured(b: Any, n: Any) -> Any:
@@ -137,7 +139,7 @@ def build(block: Any, fleet: Mapping[str, Loop], outlook: Outlook) -> Part:
     @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]
     def pumps_what_it_exchanges(b: Any, n: Any, t: Any) -> Any:
         share = b.heat_from_sea_kw[n, t] / b.heat_limit_kw[n] + b.heat_to_sea_kw[n, t] / b.cold_limit_kw[n]
-        return sum(b.pumped_share[n, k, t] for k in b.pieces) >= share
+        return sum(b.pumped_share[n, k, t] for k in b.pieces) + b.unpumped_share[n, t] >= share
 
     @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]
     def pumps_by_the_cube(b: Any, n: Any, t: Any) -> Any:
@@ -145,6 +147,13 @@ def build(block: Any, fleet: Mapping[str, Loop], outlook: Outlook) -> Part:
 
     heat = np.array([[(a.heat_price_per_kwh + 1e-5) * slots.hours] * slots.count for a in fleet.values()])
     cold = np.array([[(a.cold_price_per_kwh + 1e-5) * slots.hours] * slots.count for a in fleet.values()])
+    steepest = pump_slope(PUMP_SHARES[-2], PUMP_SHARES[-1])  # so that not pumping never pays
+    dark = np.array(
+        [
+            [2 * outlook.worth.unserved_per_kwh * (steepest * a.pump_kw + 0.01) * slots.hours] * slots.count
+            for a in fleet.values()
+        ]
+    )
     return Part(
         ports=(
             Port("loop", block.taken_kw, {n: n for n in fleet}, gives=True),
@@ -153,9 +162,19 @@ def build(block: Any, fleet: Mapping[str, Loop], outlook: Outlook) -> Part:
         costs=(
             Cost("loop", block.heat_from_sea_kw, heat),
             Cost("loop", block.heat_to_sea_kw, cold),
+            Cost("unserved", block.unpumped_share, dark),
             Cost("unserved", block.beyond_limit_kw, outlook.worth.unserved_per_kwh * slots.hours),
         ),
         slacks=(
+            Slack(
+                block.unpumped_share,
+                "pompes de boucle sans courant",
+                "loop pumps without power",
+                "h",
+                slots.hours,
+                "relever la limite physique de leur point de livraison",
+                "raise the physical limit of their supply point",
+            ),
             Slack(
                 block.beyond_limit_kw,
                 "au-delà de la limite de l'échangeur",

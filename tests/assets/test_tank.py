@@ -46,7 +46,7 @@ def test_the_law() -> None:
 
 
 def test_is_charged_at_noon_when_noon_is_cheap() -> None:
-    """It holds 104.7 kWh and may fall to 37.2: 4 kW of draw and loss take it to noon, and noon fills it for the night."""
+    """It holds 104.7 kWh and may fall to 37.2: 4 kW of draw and loss take it to noon; noon fills it for the night."""
     result = planned(NOON_CHEAP)
     charge = result.flow("house/tank", "charge_kw")
     assert charge[:11].sum() == pytest.approx(0.0, abs=1e-6)

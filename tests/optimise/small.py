@@ -34,10 +34,18 @@ def contract(
         for hour, p in enumerate(hours)
     }
     return Contract(
-        name="test", note="a test", kind="landlord", valid_from=date(2020, 1, 1), valid_until=date(2040, 1, 1), time_zone="UTC",
-        periods=periods, subscription_per_kw_year=subscription, exceedance_per_kwh=exceedance, export_per_kwh=export,
+        name="test",
+        note="a test",
+        kind="landlord",
+        valid_from=date(2020, 1, 1),
+        valid_until=date(2040, 1, 1),
+        time_zone="UTC",
+        periods=periods,
+        subscription_per_kw_year=subscription,
+        exceedance_per_kwh=exceedance,
+        export_per_kwh=export,
         carbon_kg_per_kwh=0.0,
-    )  # fmt: skip
+    )
 
 
 def supply(**changes: Any) -> Supply:
@@ -58,16 +66,21 @@ def district(
             "offices": Comfort(floor_c=18.5, default_c=19, ceiling_c=21, cooling_c=26),
         },
         values=Values(
-            too_cold_per_k_h=2, too_hot_per_k_h=1, hot_water_per_kwh=3, charging_per_kwh=1.5, unserved_per_kwh=20,
-            carbon_per_kg=0, leaving_plan_per_kwh=0.002,
+            too_cold_per_k_h=2,
+            too_hot_per_k_h=1,
+            hot_water_per_kwh=3,
+            charging_per_kwh=1.5,
+            unserved_per_kwh=20,
+            carbon_per_kg=0,
+            leaving_plan_per_kwh=0.002,
         ),
         assets={a.name: a for a in assets},
         contracts=dict(contracts) if contracts is not None else {"test": contract(prices, **terms)},
-    )  # fmt: skip
+    )
 
 
 def forecasts(slots: Slots = HOURLY, /, **rows: float | Sequence[float]) -> dict[str, Forecast]:
-    """Forecasts by point; in keywords `house__load__power_kw` stands for `house/load/power_kw`, `_` in names for `-`."""
+    """Forecasts by point; `house__load__power_kw` stands for `house/load/power_kw`, `_` in names for `-`."""
     result = {}
     for key, row in rows.items():
         building, asset, quantity = key.split("__")
