@@ -23,7 +23,7 @@ from typing import Any
 
 from ems.district import District, read_district, relocate
 from ems.loop.bell import Bell, SchedulerBell, VirtualBell
-from ems.loop.clock import FastClock, LockStep, RealClock
+from ems.loop.clock import Advance, FastClock, LockStep, RealClock
 from ems.loop.control import Control, Event, Totals
 from ems.loop.planner import ChildPlanner
 from ems.loop.site import Site, controlled, pages, stop_on_signals, write_clock
@@ -141,14 +141,14 @@ async def demo(
     store = Store.open(site.store_url, attempts=1)  # the loop itself tries again, and says so
     async with district_process(settings, site) as plant:
         on_progress(Progress("starting the simulated district", 1, 1))
-        clock, bell, pacing = _time(settings, scenario, plant)
         real = RealClock()
 
-        async def after_cycle(control: Control) -> None:
-            write_clock(site.clock_file, clock.now(), real.now(), settings.speed or 1.0)
-            await on_cycle(control, plant)
+        async def advance(to: datetime) -> None:
+            await plant.advance(to)
+            write_clock(site.clock_file, to, real.now(), settings.speed or 1.0)
 
-        write_clock(site.clock_file, clock.now(), real.now(), settings.speed or 1.0)
+        await advance(scenario.start)
+        clock, bell, pacing = _time(settings, scenario, advance)
         async with (
             controlled(
                 district,
@@ -159,7 +159,7 @@ async def demo(
                 bell=bell,
                 sweep_every=timedelta(minutes=settings.sweep_minutes),
                 on_event=on_event,
-                on_cycle=after_cycle,
+                on_cycle=lambda control: on_cycle(control, plant),
             ) as control,
             pages(site, settings.buildings, settings.port) as address,
         ):
@@ -179,12 +179,12 @@ async def demo(
 
 
 def _time(
-    settings: DemoSettings, scenario: Scenario, plant: DistrictProcess
+    settings: DemoSettings, scenario: Scenario, advance: Advance
 ) -> tuple[FastClock | LockStep, Bell, FastClock | None]:
     if settings.speed is None:
-        lock_step = LockStep(scenario.start, plant.advance)
+        lock_step = LockStep(scenario.start, advance)
         return lock_step, VirtualBell(lock_step), None
-    fast = FastClock(scenario.start, settings.speed, plant.advance)
+    fast = FastClock(scenario.start, settings.speed, advance)
     return fast, SchedulerBell(max(60.0 / settings.speed, 0.2)), fast
 
 

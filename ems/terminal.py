@@ -72,6 +72,8 @@ def chart(plan: Plan, district: District) -> Table:
         ]
         if flows:
             total = np.sum(flows, axis=0)
+            if label == "sun":
+                total = -total  # a person reads what the sun gives, not what flows into a roof
             table.add_row(f"{label}, kW", f"{total.min():.0f}", bars(total), f"{total.max():.0f}")
     return table
 
@@ -178,10 +180,10 @@ class LivePanel:
             f"last sweep {seconds.get('sweep', 0):.1f} s{', silent: ' + ', '.join(silent) if silent else ''}",
         )
         yield "forecast", f"{seconds.get('forecast', 0):.1f} s, {totals.cold_starts} meters still on climatology"
-        if plan is not None:
+        if plan is not None and totals.plan_seconds:
             yield (
                 "plan",
-                f"{plan.status} in {seconds.get('plan', 0):.1f} s, {plan.cost:.0f} EUR over "
+                f"{plan.status} in {totals.plan_seconds[-1]:.1f} s, {plan.cost:.0f} EUR over "
                 f"{plan.slots.count * plan.slots.hours:.0f} h, {len(plan.shortfalls)} shortfalls",
             )
         yield (

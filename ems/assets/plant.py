@@ -208,7 +208,7 @@ def actuate(planned: Planned, fleet: Mapping[str, Plant], outlook: Outlook) -> l
     for name, plant in fleet.items():
         tanks = {n: t for n, t in outlook.of(Tank).items() if t.plant == name}
         stations = {n: s for n, s in outlook.of(Substation).items() if s.plant == name}
-        charging = {n: t for n, t in tanks.items() if may_charge(planned, n, t)}
+        charging = {n: t for n, t in tanks.items() if may_charge(planned, n, t, outlook)}
         shares = {m: planned.flow(name, f"{m}_running_share") for m in MODES}
         now = {m: float(s[0]) for m, s in shares.items()}
         soon = float(np.sum([s[:3] for s in shares.values()], axis=0).max())

@@ -36,6 +36,8 @@ from ems.command import Setpoint
 DRAWN_FROM_C, FULLY_FROM_C = 40.0, 50.0  # a layer below the first serves no tap, above the second it counts whole
 FULL_SHARE = 0.95  # the layer around the heat exchanger's foot never gets hot
 DESIGN_TOP_C, DESIGN_MIDDLE_C, DESIGN_BOTTOM_C = 60.0, 57.0, 45.0
+WAITS_ABOVE_K = 3.0  # charging waits only while the outlet stands this far above its minimum
+RETURN_WAITS_ABOVE_C = 50.5  # and the recirculation comes back this warm
 HOT_WATER_COP = 2.8  # of order, to price what is left in the tank at the end
 
 
@@ -199,8 +201,19 @@ def running_setpoint_c(planned: Planned, name: str, tank: Tank) -> float:
     return round(setpoint_c(tank, float(np.max(ahead))), 1)
 
 
-def may_charge(planned: Planned, name: str, tank: Tank) -> bool:
-    """Whether the tank takes heat now: the plan says so, or it stands so near its minimum that it must be free to."""
+def may_wait(tank: Tank, outlook: Outlook) -> bool:
+    """Whether the tank is measured to be surely hot. What is not known is not surely hot."""
+    outlet_c = outlook.snapshot.value(tank.point("top_temperature_c"))
+    return_c = outlook.snapshot.value(tank.point("return_temperature_c"))
+    if outlet_c is None or return_c is None:
+        return False
+    return outlet_c >= tank.minimum_c + WAITS_ABOVE_K and return_c >= RETURN_WAITS_ABOVE_C
+
+
+def may_charge(planned: Planned, name: str, tank: Tank, outlook: Outlook) -> bool:
+    """Whether the tank takes heat now: the plan says so, or it is so near its minimum that it must be free to."""
+    if not may_wait(tank, outlook):
+        return True
     energy = planned.state(name, "energy_kwh")
     near_empty = float(energy[:2].min()) < tank.empty_kwh + 0.15 * (tank.full_kwh - tank.empty_kwh)
     return near_empty or float(planned.flow(name, "charge_kw")[0]) > 0.02 * tank.charge_limit_kw
@@ -211,7 +224,7 @@ def actuate(planned: Planned, fleet: Mapping[str, Tank], outlook: Outlook) -> li
     setpoints = []
     for name, tank in fleet.items():
         fr, en = price_words(outlook.tariffs.get(tank.supply))
-        charging, setpoint = may_charge(planned, name, tank), running_setpoint_c(planned, name, tank)
+        charging, setpoint = may_charge(planned, name, tank, outlook), running_setpoint_c(planned, name, tank)
         planned_kw = float(planned.flow(name, "charge_kw")[0])
         if not outlook.in_service(name):
             charging, why = False, both("hors service", "out of service")

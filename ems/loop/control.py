@@ -8,8 +8,9 @@ the same forecast and the same plan. What fails is named, counted and shown; the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -140,7 +141,8 @@ class Control:
         self._last_sweep: datetime | None = None
         self._last_slot: int | None = None
         self._refreshed_at: datetime | None = None
-        self._stopping = False
+        self._stopping = asyncio.Event()
+        self._in_field = 0  # requests under way that a stop must not tear
         self._store_lock = asyncio.Lock()
         self._busy_since: float | None = None
 
@@ -154,10 +156,12 @@ class Control:
             await self._lead()
             alive = asyncio.create_task(self._keep_alive())
             while True:
-                await self._tick(self.clock.now())
-                if self._stopping or (cycles is not None and self.totals.plans + self._failed >= cycles):
+                await self._interruptible(self._tick(self.clock.now()))
+                if self._stopping.is_set() or (cycles is not None and self.totals.plans + self._failed >= cycles):
                     break
-                await self.bell.ring()
+                await self._interruptible(self.bell.ring())
+                if self._stopping.is_set():
+                    break
         finally:
             await self.bell.stop()
             if alive is not None:
@@ -168,8 +172,31 @@ class Control:
         return self.totals
 
     def stop(self) -> None:
-        """Ends the run after what is under way."""
-        self._stopping = True
+        """Ends the run: thinking and waiting at once, writing when it is done."""
+        self._stopping.set()
+
+    async def _interruptible(self, work: Coroutine[Any, Any, None]) -> None:
+        """Lets `work` run, until `stop` comes and nothing is under way on a bus."""
+        task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            while not task.done() and self._in_field:
+                await asyncio.wait({task}, timeout=0.05)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        finally:
+            stopped.cancel()
+            task.cancel()
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """What is under way on a bus is brought to its end, whatever else ends."""
+        self._in_field += 1
+        try:
+            yield
+        finally:
+            self._in_field -= 1
 
     def say(self, kind: str, text: str) -> None:
         event = Event(self.clock.now(), kind, text)
@@ -219,7 +246,8 @@ class Control:
         """Keeps the devices' watchdogs content, once a site minute."""
         if self._refreshed_at is None or now - self._refreshed_at >= REFRESH_EVERY:
             self._refreshed_at = now
-            await self.field.refresh(now)
+            with self._undisturbed():
+                await self.field.refresh(now)
 
     async def _keep_alive(self) -> None:
         """The same while a long cycle keeps the loop busy. In lock-step time stands still then, and so does this."""
@@ -257,7 +285,7 @@ class Control:
             memory.load_permission,
         )
         await self._stored(lambda: journal.commit_intents(permission.allowed, fence))
-        with self._timed("write"):
+        with self._timed("write"), self._undisturbed():
             outcomes = await self._write(permission.allowed)
         self._renew(standing, plan)
         record = memory.decision(
@@ -390,7 +418,8 @@ class Control:
     # The field
 
     async def _sweep(self, now: datetime) -> None:
-        self.samples = await self.field.sweep(now)
+        with self._undisturbed():
+            self.samples = await self.field.sweep(now)
         self._last_sweep = now
         self.totals.sweeps += 1
         self.totals.points_read = sum(1 for s in self.samples.values() if s.quality is not Quality.UNREACHABLE)

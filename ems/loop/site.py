@@ -118,7 +118,7 @@ def write_clock(path: Path, site_now: datetime, real_now: datetime, speed: float
 
 
 class ClockReader:
-    """Site time for the web process, from the file that the control process leaves after each cycle.
+    """Site time for the web process, from the file that the control process leaves each site minute.
 
     Between two writes it goes on at the file's speed, so that a stopped loop shows growing ages.
     """
