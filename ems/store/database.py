@@ -97,11 +97,21 @@ class Database:
     """One database, opened for writing or only for reading.
 
     A write that finds the database locked is tried `attempts` times, each waiting `busy_timeout_s`; every failed
-    attempt is reported, and after the last StoreBusy is raised.
+    attempt is reported, and after the last StoreBusy is raised. On PostgreSQL all tables are in `schema`.
     """
 
-    def __init__(self, url: str, *, read_only: bool, busy_timeout_s: float, attempts: int, report: Report) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        read_only: bool,
+        busy_timeout_s: float,
+        attempts: int,
+        report: Report,
+        schema: str = "public",
+    ) -> None:
         self.url = make_url(url)
+        self.schema = schema
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if not self.is_sqlite and self.url.get_backend_name() != "postgresql":
             raise StoreError(f"{url}: use sqlite:///FILE or postgresql+psycopg://HOST/NAME")
@@ -161,7 +171,7 @@ class Database:
         return engine
 
     def _postgres_engine(self, *, writes: bool) -> Engine:
-        settings = f"-c lock_timeout={int(self.busy_timeout_s * 1000)}"
+        settings = f"-c lock_timeout={int(self.busy_timeout_s * 1000)} -c search_path={self.schema}"
         if not writes:
             settings += " -c default_transaction_read_only=on"
         return create_engine(
@@ -207,16 +217,21 @@ class Database:
                 raise StoreBusy(what, self.busy_timeout_s, str(cause).strip()) from error
             raise
 
-    def migrate(self) -> None:
-        """Bring the tables to the newest form in one transaction: killed half-way, the old form is left."""
+    def migrate(self, steps: str = "migrations") -> None:
+        """Bring the tables to the newest form in one transaction: killed half-way, the old form is left.
+
+        `steps` is the folder beside this file that holds the migrations.
+        """
         if self.is_sqlite:
             self.file.parent.mkdir(parents=True, exist_ok=True)
         config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+        config.set_main_option("script_location", str(Path(__file__).parent / steps).replace("%", "%%"))
         script = ScriptDirectory.from_config(config)
         head = script.get_current_head()
 
         def upgrade(connection: Connection) -> None:
+            if not self.is_sqlite:
+                connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
             current = MigrationContext.configure(connection).get_current_revision()
             known = {revision.revision for revision in script.walk_revisions()}
             if current is not None and current not in known:

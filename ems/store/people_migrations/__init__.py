@@ -1,0 +1,1 @@
+"""The steps that bring the tables of accounts to their newest form."""
