@@ -27,7 +27,7 @@ from ems.forecast import history_points
 from ems.loop import memory
 from ems.loop.bell import Bell
 from ems.loop.clock import Clock, FastClock, RealClock
-from ems.loop.minutes import Minutes, Reading, measured_points
+from ems.loop.minutes import Minutes, Reading
 from ems.loop.planner import Planner
 from ems.loop.recent import Recent
 from ems.optimise import Plan
@@ -134,7 +134,7 @@ class Control:
         self._failed = 0  # cycles that ended without a plan of their own
         self._beats = heartbeats(district)
         self._recent = Recent(store.history, history_points(district))
-        self._minutes = Minutes(measured_points(district.wires, (p for p, w in district.wires.items() if w.writable)))
+        self._minutes = Minutes(frozenset(p for p, w in district.wires.items() if not w.writable))
         self._overridden: set[str] = set()
         self._silent: set[str] = set()  # buses that do not answer
         self._absent: set[str] = set()  # feeds that are missing
@@ -425,7 +425,7 @@ class Control:
         self.totals.points_read = sum(1 for s in self.samples.values() if s.quality is not Quality.UNREACHABLE)
         self.totals.bad_quality = sum(1 for s in self.samples.values() if not s.is_good)
         self._watch_buses()
-        await self._save(self._minutes.add(self.samples, slot_number(now)))
+        await self._save(self._minutes.add(self.samples, now))
 
     def _watch_buses(self) -> None:
         down = {name for name, health in self.field.health.items() if not health.up}

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ems.points import Quality, Sample, is_counter, quantity_of
-from ems.slots import SLOT_SECONDS, slot_number
+from ems.slots import SLOT_SECONDS, slot_number, slot_start
 
 Reading = tuple[str, int, float | None, Quality]
 
 
 @dataclass
-class _Sum:
+class _Held:
+    """What is known so far of one point in the running slot."""
+
     total: float = 0.0
     count: int = 0
-    first: float | None = None
+    at_start: float | None = None
     worst: Quality = Quality.GOOD
 
 
@@ -23,44 +26,60 @@ class _Sum:
 class Minutes:
     """The running quarter-hour of every measured point.
 
-    A counter is stored as it stood at the slot's start, everything else as the mean of its good samples. A point with
-    no good sample in the slot is stored as missing, with the quality that explains why.
+    A counter is stored as it stood at the slot's start, everything else as the mean of its good samples. A meter's
+    power is that of the moment before it was asked, so a sample taken at the very boundary is the last one of the slot
+    that ends there. A point with no good sample is stored as missing, with the quality that explains why.
     """
 
     points: frozenset[str]
     slot: int | None = None
-    sums: dict[str, _Sum] = field(default_factory=dict)
+    held: dict[str, _Held] = field(default_factory=dict)
 
-    def add(self, samples: Mapping[str, Sample], slot: int) -> list[Reading]:
-        """Takes one sweep in; returns the readings of the slot that this sweep closes, if it does."""
-        closed = list(self._readings()) if self.slot is not None and slot != self.slot else []
-        if slot != self.slot:
-            self.slot, self.sums = slot, {}
-        for point in self.points:
-            sample = samples.get(point)
-            if sample is None:
-                continue
-            held = self.sums.setdefault(point, _Sum())
-            value = sample.usable
-            if value is None:
-                held.worst = sample.quality
-            elif slot_number(sample.at) == slot:
-                held.total += value
-                held.count += 1
-                held.first = value if held.first is None else held.first
+    def __post_init__(self) -> None:
+        self._counters = frozenset(p for p in self.points if is_counter(quantity_of(p)))
+
+    def add(self, samples: Mapping[str, Sample], now: datetime) -> list[Reading]:
+        """Takes the sweep of `now` in; returns the readings of the slot that it closes, if it does."""
+        slot = slot_number(now)
+        on_boundary = now == slot_start(slot)
+        if slot == self.slot:
+            self._take_means(samples)
+            self._take_counters(samples)
+            return []
+        if on_boundary and self.slot == slot - 1:
+            self._take_means(samples)
+        closed = self._readings()
+        self.slot, self.held = slot, {}
+        if not on_boundary:
+            self._take_means(samples)
+        self._take_counters(samples)
         return closed
 
-    def _readings(self) -> Iterator[Reading]:
-        assert self.slot is not None
+    def _take_means(self, samples: Mapping[str, Sample]) -> None:
+        for point in self.points - self._counters:
+            if (sample := samples.get(point)) is not None:
+                held = self.held.setdefault(point, _Held())
+                if (value := sample.usable) is None:
+                    held.worst = sample.quality
+                else:
+                    held.total += value
+                    held.count += 1
+
+    def _take_counters(self, samples: Mapping[str, Sample]) -> None:
+        for point in self._counters:
+            if (sample := samples.get(point)) is not None:
+                held = self.held.setdefault(point, _Held())
+                if (value := sample.usable) is None:
+                    held.worst = sample.quality
+                elif held.at_start is None:
+                    held.at_start = value
+
+    def _readings(self) -> list[Reading]:
+        if self.slot is None:
+            return []
         start_s = self.slot * SLOT_SECONDS
-        for point, held in self.sums.items():
-            if held.count == 0:
-                yield point, start_s, None, held.worst
-            else:
-                value = held.first if is_counter(quantity_of(point)) else held.total / held.count
-                yield point, start_s, value, Quality.GOOD
-
-
-def measured_points(wires: Iterable[str], writable: Iterable[str]) -> frozenset[str]:
-    """The points whose quarter-hours are stored: everything read, less what we write (stored on change)."""
-    return frozenset(wires) - frozenset(writable)
+        closed: list[Reading] = []
+        for point, held in self.held.items():
+            value = held.at_start if point in self._counters else held.total / held.count if held.count else None
+            closed.append((point, start_s, value, held.worst if value is None else Quality.GOOD))
+        return closed

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 # Each test that starts a district takes a loopback network of its own.
 DEMO, REPLAY = 41, 42
@@ -56,12 +53,3 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     assert finished.returncode != 0
     assert "nowhere" in finished.stderr
     assert "Traceback" not in finished.stderr
-
-
-@pytest.mark.skipif(os.environ.get("EMS_DATA") is None, reason="set EMS_DATA to the folder of measured series")
-def test_replay_of_measured_series(tmp_path: Path) -> None:
-    finished = ems(
-        "demo", "--scenario", "scenarios/replay", "--data", os.environ["EMS_DATA"], "--headless", "--cycles", "8",
-        "--speed", "max", "--json", "--folder", str(tmp_path), "--network", str(REPLAY), "--history-days", "0",
-    )  # fmt: skip
-    assert last_line(finished)["plans"] == 8

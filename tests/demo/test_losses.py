@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import pytest
-
 from ems.demo import DemoSettings, DistrictProcess, demo
 from ems.loop.control import Control, Event, Totals
 
 NETWORK = 43
-FILES = ("district.yaml", "mistral.yaml", "plant-c.yaml", "parking.yaml", "station.yaml")
 GATEWAY, CONTROLLER = "mistral/electricity", "mistral/controller"
-
-
-@pytest.fixture
-def small_district(tmp_path: Path) -> Path:
-    """Fifty dwellings, one plant room, the car park and the seawater station of the default district."""
-    folder = tmp_path / "buildings"
-    folder.mkdir()
-    for name in FILES:
-        shutil.copy(Path("buildings") / name, folder / name)
-    for name in ("devices", "contracts"):
-        shutil.copytree(Path("buildings") / name, folder / name)
-    return folder
 
 
 async def answers(control: Control, bus: str, timeout_s: float = 60.0) -> None:

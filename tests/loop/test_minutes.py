@@ -4,42 +4,54 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from ems.loop.minutes import Minutes
+from ems.loop.minutes import Minutes, Reading
 from ems.points import Quality, Sample, good
 from ems.slots import SLOT_SECONDS, slot_number
 
 START = datetime(2026, 1, 20, 7, 0, tzinfo=UTC)
 POWER, ENERGY = "a/b/power_kw", "a/b/energy_kwh"
-SLOT = slot_number(START)
+FIRST_S = slot_number(START) * SLOT_SECONDS
 
 
-def sweep(minute: int, power: float | None, energy: float = 100.0) -> tuple[dict[str, Sample], int]:
+def sweep(minutes: Minutes, minute: float, power: float | None) -> dict[str, Reading]:
+    """One sweep, with a counter that starts at 100 kWh and counts one a minute."""
     at = START + timedelta(minutes=minute)
     sample = good(power, at) if power is not None else Sample(None, Quality.UNREACHABLE, at)
-    return {POWER: sample, ENERGY: good(energy + minute, at)}, slot_number(at)
+    return {r[0]: r for r in minutes.add({POWER: sample, ENERGY: good(100 + minute, at)}, at)}
 
 
-def test_a_slot_closes_with_the_first_sweep_after_it() -> None:
+def test_a_slot_closes_with_the_sweep_at_its_end() -> None:
     minutes = Minutes(frozenset({POWER, ENERGY}))
-    assert minutes.add(*sweep(0, 1.0)) == []
-    assert minutes.add(*sweep(5, 2.0)) == []
-    assert minutes.add(*sweep(10, 6.0)) == []
-    readings = {point: (at, value, quality) for point, at, value, quality in minutes.add(*sweep(15, 9.0))}
+    assert sweep(minutes, 0, 50.0) == {}  # of the slot before, of which nothing else is known
+    assert sweep(minutes, 5, 1.0) == {}
+    assert sweep(minutes, 10, 2.0) == {}
+    readings = sweep(minutes, 15, 6.0)
     # The mean of 1, 2 and 6 kW; the counter as it stood at the start.
-    assert readings[POWER] == (SLOT * SLOT_SECONDS, 3.0, Quality.GOOD)
-    assert readings[ENERGY] == (SLOT * SLOT_SECONDS, 100.0, Quality.GOOD)
+    assert readings[POWER] == (POWER, FIRST_S, 3.0, Quality.GOOD)
+    assert readings[ENERGY] == (ENERGY, FIRST_S, 100.0, Quality.GOOD)
+
+
+def test_a_sweep_after_the_boundary_belongs_to_the_new_slot() -> None:
+    minutes = Minutes(frozenset({POWER, ENERGY}))
+    sweep(minutes, 1, 4.0)
+    assert sweep(minutes, 15.1, 9.0)[POWER] == (POWER, FIRST_S, 4.0, Quality.GOOD)
 
 
 def test_missing_samples_do_not_count_as_zero() -> None:
     minutes = Minutes(frozenset({POWER}))
-    minutes.add(*sweep(0, 4.0))
-    minutes.add(*sweep(5, None))
-    [(_, _, value, quality)] = minutes.add(*sweep(15, None))
-    assert (value, quality) == (4.0, Quality.GOOD)
+    sweep(minutes, 5, 4.0)
+    sweep(minutes, 10, None)
+    assert sweep(minutes, 15, None)[POWER] == (POWER, FIRST_S, 4.0, Quality.GOOD)
 
 
 def test_a_slot_without_a_good_sample_says_why() -> None:
     minutes = Minutes(frozenset({POWER}))
-    minutes.add(*sweep(0, None))
-    [(_, _, value, quality)] = minutes.add(*sweep(15, 1.0))
-    assert (value, quality) == (None, Quality.UNREACHABLE)
+    sweep(minutes, 5, None)
+    assert sweep(minutes, 15, None)[POWER] == (POWER, FIRST_S, None, Quality.UNREACHABLE)
+
+
+def test_slots_nobody_saw_leave_no_reading() -> None:
+    minutes = Minutes(frozenset({POWER}))
+    sweep(minutes, 5, 4.0)
+    closed = sweep(minutes, 60, 8.0)
+    assert closed[POWER] == (POWER, FIRST_S, 4.0, Quality.GOOD)  # and nothing for the three slots after it
