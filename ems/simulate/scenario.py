@@ -130,6 +130,7 @@ class Scenario(_Part):
     thermostats: tuple[Turned, ...] = ()
     weather: tuple[Shifted, ...] = ()
     periods: dict[str, dict[str, Period]] = {}
+    changes: tuple[str, ...] = Field(default=(), description="of the district, as for --set: path=value")
 
     @field_validator("start")
     @classmethod

@@ -66,7 +66,9 @@ def _changed(district: District, scenario: Scenario, path: str, value: Any) -> t
         use = keys.pop(0)
         if use not in district.comfort:
             raise ChangeError(f"--set {path}: there is no comfort of {use}; there are {', '.join(district.comfort)}")
-        return replace(district, comfort={**district.comfort, use: _with(district.comfort[use], keys, value, path)}), scenario
+        return replace(
+            district, comfort={**district.comfort, use: _with(district.comfort[use], keys, value, path)}
+        ), scenario
     for name in _assets(district, head, path):
         asset = district.assets[name]
         if isinstance(asset, Battery) and keys == ["capacity_kwh"] and value == 0:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class ShiftedWeather(Weather):
         drawn = super().minutes(start, count)
         if not self.shifts:
             return drawn
-        at = start.timestamp() + 60.0 * np.arange(count)
+        at: Floats = start.timestamp() + 60.0 * np.arange(count, dtype=np.float64)
         outdoor, sea = drawn.outdoor_c.copy(), drawn.seawater_c.copy()
         cleared = np.zeros(count)
         for shift in self.shifts:
@@ -123,13 +124,13 @@ class StagedWorld(World):
             if out.plant not in self._physics.plant_names:
                 known = ", ".join(self._physics.plant_names)
                 raise ScenarioError(f"plants_out: {out.plant} is no plant of this district; there are {known}")
-            self._stage(out, lambda o=out: self._stop_plant(o), lambda o=out: self._mend_plant(o))
+            self._stage(out, partial(self._stop_plant, out), partial(self._mend_plant, out))
         for k, turned in enumerate(scenario.thermostats):
             who = self._who(turned, k)
-            self._stage(turned, lambda w=who, t=turned: self._turn(w, t), lambda w=who: self._turn_back(w))
+            self._stage(turned, partial(self._turn, who, turned), partial(self._turn_back, who))
         self._events.sort(key=lambda event: event[0])
 
-    def _stage(self, stretch: Any, begin: Do, end: Do) -> None:
+    def _stage(self, stretch: PlantOut | Turned, begin: Do, end: Do) -> None:
         self._events.append((stretch.begins, begin))
         if stretch.ends is not None:
             self._events.append((stretch.ends, end))

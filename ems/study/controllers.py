@@ -26,8 +26,8 @@ from ems.study.truth import sliced
 class Ours:
     """Forecast and plan, every `replan_every` slots; between two plans the older plan is followed, slot by slot.
 
-    A site in service plans every quarter-hour. A study plans each hour by default, because planning is nearly all of its
-    time: what a plan decides for its second to fourth quarter-hour is written as it was planned, from the states
+    A site in service plans every quarter-hour. A study plans each hour by default, because planning is nearly all of
+    its time: what a plan decides for its second to fourth quarter-hour is written as it was planned, from the states
     measured meanwhile only where `actuate` itself looks at them.
     """
 
@@ -55,6 +55,9 @@ class Ours:
             self.solved = plan(self.district, snapshot, self.forecasts, slots, self.solved)
             self.plan_seconds.append(time.perf_counter() - begun)
             return self.solved, self.plan_seconds[-1]
+        # Who came since the last plan charges at once, within what the cable leaves, until the next plan knows of it.
+        known = {n: s for n, s in snapshot.sessions.items() if f"{n}/power_kw" in self.solved.flows}
+        snapshot = replace(snapshot, sessions=known)
         return followed(self.solved, self.district, snapshot, self.forecasts, slots.start), time.perf_counter() - begun
 
     def is_due(self, slots: Slots) -> bool:

@@ -118,9 +118,7 @@ def _is_cooled(district: District, name: str) -> bool:
     return getattr(district.assets[name], "cooling_occupied_c", None) is not None
 
 
-def value_of_stores(
-    district: District, start: Stock, end: Stock, record: Record, tariff: dict[str, Prices]
-) -> float:
+def value_of_stores(district: District, start: Stock, end: Stock, record: Record, tariff: dict[str, Prices]) -> float:
     """What the stores hold more at the end than at the start, euro.
 
     Cautious on both sides: a surplus is worth the cheapest price of the last day, a shortage costs the dearest, so that

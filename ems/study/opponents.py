@@ -6,6 +6,7 @@ what is measured and today's prices, and forecast nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
@@ -197,7 +198,9 @@ class Rules(Local):
         """Whether `at` lies between `lead_h` before an opening and `early_h` before its end."""
         for days in (0, 1):  # today's opening, or tomorrow's when it is started before midnight
             local = (at + timedelta(days=days)).astimezone(self.zone)
-            if local.isoweekday() not in zone.opening.days or (is_holiday(local.date()) and zone.use not in ALWAYS_OPEN):
+            if local.isoweekday() not in zone.opening.days or (
+                is_holiday(local.date()) and zone.use not in ALWAYS_OPEN
+            ):
                 continue
             hour = local.hour + local.minute / 60 - 24.0 * days
             if zone.opening.from_hour - lead_h <= hour < zone.opening.until_hour - early_h:
@@ -218,7 +221,7 @@ class Rules(Local):
     # Electricity
 
     def _cars(self, snapshot: Snapshot, at: datetime) -> Iterator[Setpoint]:
-        """By day at once, in the evening from off-peak start; who charges shares the cable evenly, who came first first."""
+        """By day at once, in the evening from off-peak start; the cable is shared evenly, first come first served."""
         points = self.district.of(ChargePoint)
         hour = at.astimezone(self.zone).hour
         for name, point in points.items():
@@ -269,7 +272,9 @@ class Rules(Local):
                     power = -rest
                 room = (high - stored) / battery.one_way_efficiency / SLOT_H
                 left = (stored - low) * battery.one_way_efficiency / SLOT_H
-                power = min(max(power, -max(left, 0.0), -battery.discharge_limit_kw), max(room, 0.0), battery.charge_limit_kw)
+                power = min(
+                    max(power, -max(left, 0.0), -battery.discharge_limit_kw), max(room, 0.0), battery.charge_limit_kw
+                )
             yield Setpoint(battery.point("power_setpoint_kw"), round(power, 1) + 0.0, "rule: own sun, then off-peak")
 
 
@@ -296,7 +301,7 @@ def shared_current_a(feeder: Feeder, sharing: Mapping[str, ChargePoint]) -> dict
         per_a = sum(p.kw(1.0) for p in chosen.values())
         even = feeder.limit_kw / per_a
         if all(even >= p.minimum_current_a for p in chosen.values()):
-            return {n: np.floor(10 * min(even, p.maximum_current_a)) / 10 for n, p in chosen.items()}
+            return {n: math.floor(10 * min(even, p.maximum_current_a) + 1e-6) / 10 for n, p in chosen.items()}
         chosen.popitem()
     return {}
 

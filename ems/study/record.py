@@ -1,4 +1,4 @@
-"""What really happened in a run, slot by slot, read from the plant's truth and never from what a controller believes."""
+"""What really happened in a run, slot by slot: from the plant's truth, never from what a controller believes."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ class Recorder:
         self._floor, self._ceiling = np.array([b.floor_c for b in bands]), np.array([b.ceiling_c for b in bands])
         self._flexing = np.array([0.0 if d.use == "senior-home" else FLEXING_K for d in dwellings])
         self._large_low = np.array([z.heating_occupied_c - SENSOR_K for z in large])
-        self._large_high = np.array([np.inf if z.cooling_occupied_c is None else z.cooling_occupied_c + SENSOR_K for z in large])
+        self._large_high = np.array(
+            [np.inf if z.cooling_occupied_c is None else z.cooling_occupied_c + SENSOR_K for z in large]
+        )
         self._closed_low = np.array([z.heating_unoccupied_c - SENSOR_K for z in large])
         self.too_cold, self.too_hot = np.zeros(len(names)), np.zeros(len(names))
         self.occupied_h = np.zeros(len(names))

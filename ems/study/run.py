@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,6 +36,7 @@ from ems.study.part import part
 from ems.study.record import SAMPLE_MINUTES, Record, Recorder
 from ems.study.truth import foreknowledge
 
+Past = Mapping[str, tuple[Slots, Floats]]
 CONTROLLERS = ("ours", "rules-tuned", "rules", "local", "oracle")
 FORECAST_SLOTS = 4 * 60  # of a weather file
 FORECAST_EVERY = timedelta(hours=1)
@@ -73,7 +74,7 @@ class Run:
 def staged(case: Case) -> tuple[District, Scenario]:
     """The district and the scenario of a case, with all changes made."""
     scenario = read_scenario(case.scenario)
-    district, scenario = changed(read_district(case.buildings), scenario, case.changes)
+    district, scenario = changed(read_district(case.buildings), scenario, (*scenario.changes, *case.changes))
     district = with_periods(part(district, scenario.buildings), scenario)
     if case.hours is not None:
         scenario = scenario.model_copy(update={"days": case.hours / 24})
@@ -110,17 +111,30 @@ class CountingField(DirectField):
         return outcomes
 
 
-def run(case: Case, *, history: Mapping[str, tuple[Slots, Floats]] | None = None) -> Run:
+def run(case: Case, *, history: Past | None = None) -> Run:
     """Run a case to its end. `history` is known before the start; without it, it is simulated when it is needed."""
     district, scenario = staged(case)
+    if history is None and case.controller == "ours":
+        history = simulated_past(district, scenario, case.seed)
+    return run_with(
+        case, district, scenario, lambda world: planner_of(case, district, scenario, world), history=history or {}
+    )
+
+
+def run_with(
+    case: Case,
+    district: District,
+    scenario: Scenario,
+    planner: Callable[[StagedWorld], Planner],
+    *,
+    history: Past | None = None,
+) -> Run:
+    """Run any planner on the plant of a case."""
     replay = Replay.read(scenario, case.data, district.wires) if scenario.replay else None
     weather = ShiftedWeather.under(scenario, district, case.seed)
     world = StagedWorld(district, scenario, seed=case.seed, weather=weather, replay=replay)
-    planner = planner_of(case, district, scenario, world)
-    if history is None and case.controller == "ours":
-        history = simulated_past(district, scenario, case.seed)
     with tempfile.TemporaryDirectory(prefix="ems-study-") as folder:
-        return asyncio.run(_run(case, district, scenario, world, weather, planner, history or {}, Path(folder)))
+        return asyncio.run(_run(case, district, scenario, world, weather, planner(world), history or {}, Path(folder)))
 
 
 def planner_of(case: Case, district: District, scenario: Scenario, world: StagedWorld) -> Planner:
@@ -150,7 +164,7 @@ def simulated_past(district: District, scenario: Scenario, seed: int) -> dict[st
 
 async def _run(
     case: Case, district: District, scenario: Scenario, world: StagedWorld, weather: ShiftedWeather, planner: Planner,
-    history: Mapping[str, tuple[Slots, Floats]], folder: Path,
+    history: Past, folder: Path,
 ) -> Run:  # fmt: skip
     recorder = Recorder(district, world)
     weather_file = folder / "weather.json"
