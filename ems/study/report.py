@@ -12,12 +12,14 @@ from markupsafe import Markup, escape
 from ems.study.kpi import TERMS
 from ems.web.chart import Area, Line, draw
 
-INKS = ("ink-0", "ink-1", "ink-2", "ink-3", "ink-4", "ink-5")
+INKS = tuple(f"ink-{k}" for k in range(9))
 STYLE = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#10161f;--quiet:#4d5664;--rule:#c9cfd8;
---c0:#04587c;--c1:#b35a00;--c2:#6b7480;--c3:#2a7f62;--c4:#8d3fc9;--c5:#a3210c}
+--c0:#04587c;--c1:#b35a00;--c2:#6b7480;--c3:#2a7f62;--c4:#8d3fc9;--c5:#a3210c;
+--c6:#b8860b;--c7:#c2185b;--c8:#4b4f8a}
 @media (prefers-color-scheme:dark){:root{--paper:#10161f;--ink:#e8edf2;--quiet:#aab4c2;--rule:#3a4452;
---c0:#6aa9ff;--c1:#f0a040;--c2:#98a2b0;--c3:#62c9a4;--c4:#c58cf5;--c5:#ff8a76}}
+--c0:#6aa9ff;--c1:#f0a040;--c2:#98a2b0;--c3:#62c9a4;--c4:#c58cf5;--c5:#ff8a76;
+--c6:#e6c34d;--c7:#f48fb1;--c8:#a9adf0}}
 body{font:1rem/1.45 system-ui,sans-serif;margin:0 auto;max-width:70rem;
 padding:1rem;background:var(--paper);color:var(--ink);font-variant-numeric:tabular-nums}
 h2{margin:2rem 0 .3rem}p,figcaption{color:var(--quiet)}figure{margin:0 0 1.5rem}
@@ -29,13 +31,15 @@ th:first-child,td:first-child{text-align:left}thead th{color:var(--quiet);border
 .ticks span{position:absolute;right:0;transform:translateY(-50%);color:var(--quiet);font-size:.85rem}
 .plot svg{display:block;width:100%;height:14rem;overflow:visible}
 .marks{grid-column:2;display:flex;color:var(--quiet);font-size:.85rem}
-.marks span{flex:1 1 0;min-width:0;overflow:hidden;white-space:nowrap;border-left:1px solid var(--rule);padding-left:.2rem}
+.marks span{flex:1 1 0;min-width:0;overflow:hidden;white-space:nowrap;
+border-left:1px solid var(--rule);padding-left:.2rem}
 .rule,.zero,.line{fill:none;vector-effect:non-scaling-stroke}.rule{stroke:var(--rule)}.zero{stroke:var(--ink)}
 .line{stroke-width:2}.area{stroke:none;fill-opacity:.65}
-.legend span{margin-right:1rem;white-space:nowrap}.legend i{display:inline-block;width:1.2rem;height:.5rem;margin-right:.3rem}
+.legend span{margin-right:1rem;white-space:nowrap}
+.legend i{display:inline-block;width:1.2rem;height:.5rem;margin-right:.3rem}
 """ + "".join(
     f"path.line.ink-{k}{{stroke:var(--c{k})}}path.area.ink-{k}{{fill:var(--c{k})}}i.ink-{k}{{background:var(--c{k})}}"
-    for k in range(6)
+    for k in range(9)
 )
 
 
@@ -112,7 +116,7 @@ def _cost_chart(answer: Mapping[str, Any], shown: Sequence[str]) -> str:
     shown_terms = [t for t in TERMS if any(abs(answer["cost"][c][t]) > 0.005 for c in shown)]
     grouped: dict[str, list[str]] = {}
     for k, term in enumerate(shown_terms):
-        grouped.setdefault(INKS[min(k, 5)], []).append(term)
+        grouped.setdefault(INKS[k % 9], []).append(term)
     areas = []
     for ink, terms in grouped.items():
         values: list[float] = []
@@ -170,7 +174,7 @@ def _day_marks(start: datetime, count: int) -> list[str]:
 def _degrees(lines: Sequence[tuple[str, Sequence[float]]], title: str, marks: Sequence[str]) -> str:
     """Temperatures: the axis begins near the lowest, not at zero."""
     base = 5 * math.floor(min(min(values) for _, values in lines) / 5)
-    drawn = [Line(label, [v - base for v in values], INKS[k % 6]) for k, (label, values) in enumerate(lines)]
+    drawn = [Line(label, [v - base for v in values], INKS[k % 9]) for k, (label, values) in enumerate(lines)]
     return _figure([], drawn, title, "°C", marks, base=float(base))
 
 
