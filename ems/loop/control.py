@@ -153,7 +153,7 @@ class Control:
         await self.bell.start()
         alive: asyncio.Task[None] | None = None
         try:
-            await self._lead()
+            await self.lead()
             alive = asyncio.create_task(self._keep_alive())
             while True:
                 await self._interruptible(self._tick(self.clock.now()))
@@ -206,7 +206,8 @@ class Control:
             self.totals.fallbacks += 1
         self.on_event(event)
 
-    async def _lead(self) -> None:
+    async def lead(self) -> None:
+        """Takes the lock of this site. Raises NotLeaderError while another process holds it."""
         taken = await self._stored(lambda: self.store.leadership.take(self.settings.owner, self.real.now(), LEASE))
         if isinstance(taken, HeldBy):
             raise NotLeaderError(
@@ -226,7 +227,7 @@ class Control:
                 self.clock.hold_at = slot_start(slot + 1)  # site time waits for an unfinished cycle
             begun = time.monotonic()
             try:
-                await self._cycle(slot, now)
+                await self.cycle(slot, now)
             except asyncio.CancelledError:
                 raise
             except Exception as error:
@@ -257,7 +258,8 @@ class Control:
 
     # One cycle
 
-    async def _cycle(self, slot: int, now: datetime) -> None:
+    async def cycle(self, slot: int, now: datetime) -> None:
+        """One slot from snapshot to record; or the rest of it, if a process before this one was killed in it."""
         began = len(self.events)
         journal, fence = self.store.journal, self.fence
         run = await self._stored(lambda: journal.open_run(slot, now, fence))

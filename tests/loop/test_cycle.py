@@ -1,0 +1,166 @@
+"""The loop on the simulated plant without sockets: plans pass the gate, and a killed slot goes on as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ems.command import Command, Outcome
+from ems.district import District, read_district
+from ems.loop.bell import VirtualBell
+from ems.loop.clock import LockStep
+from ems.loop.control import Control, Event, NotLeaderError, Settings, Totals
+from ems.loop.planner import OwnPlanner
+from ems.optimise import Plan
+from ems.series import Forecast
+from ems.simulate.direct import DirectField
+from ems.simulate.plant import World
+from ems.slots import Slots, slot_number
+from ems.snapshot import Snapshot
+from ems.store import Store
+
+FILES = ("district.yaml", "mistral.yaml", "plant-c.yaml", "parking.yaml", "station.yaml")
+WINTER = datetime(2026, 1, 20, 5, 0, tzinfo=UTC)
+SUMMER = datetime(2026, 7, 14, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def district(tmp_path_factory: pytest.TempPathFactory) -> District:
+    folder = tmp_path_factory.mktemp("small") / "buildings"
+    folder.mkdir()
+    for name in FILES:
+        shutil.copy(Path("buildings") / name, folder / name)
+    for name in ("devices", "contracts"):
+        shutil.copytree(Path("buildings") / name, folder / name)
+    return read_district(folder)
+
+
+class Site:
+    """A small district under control in virtual time. Its database outlives the control."""
+
+    def __init__(self, district: District, path: Path, start: datetime = WINTER) -> None:
+        self.district = district
+        self.url = f"sqlite:///{path / 'site.db'}"
+        self.world = World(district, start=start, seed=1)
+        self.link = DirectField(district, self.world)
+        self.events: list[Event] = []
+
+    def control(self, planner: OwnPlanner | None = None) -> Control:
+        async def advance(to: datetime) -> None:
+            self.world.advance(to)
+
+        clock = LockStep(self.world.now, advance)
+        return Control(
+            self.district,
+            field_link=self.link,
+            store=Store.open(self.url),
+            planner=planner or OwnPlanner(self.district),
+            clock=clock,
+            bell=VirtualBell(clock),
+            settings=Settings(owner="test", horizon_slots=96),
+            on_event=self.events.append,
+        )
+
+    def run(self, cycles: int, planner: OwnPlanner | None = None) -> tuple[Totals, Control]:
+        async def go() -> tuple[Totals, Control]:
+            control = self.control(planner)
+            try:
+                return await control.run(cycles), control
+            finally:
+                control.store.close()
+
+        return asyncio.run(go())
+
+
+class KilledError(Exception):
+    """The process is gone: nothing after this runs."""
+
+
+class Dying(DirectField):
+    """A field during whose first write the process is killed."""
+
+    async def write(self, commands: Sequence[Command]) -> list[Outcome]:
+        raise KilledError
+
+
+class Failing(OwnPlanner):
+    """A planner whose solver is gone from the `after`-th plan on."""
+
+    def __init__(self, district: District, after: int) -> None:
+        super().__init__(district)
+        self.left = after
+
+    async def plan(
+        self, snapshot: Snapshot, forecasts: Mapping[str, Forecast], slots: Slots, previous: Plan | None
+    ) -> tuple[Plan, float]:
+        if self.left == 0:
+            raise RuntimeError("the solver is gone")
+        self.left -= 1
+        return await super().plan(snapshot, forecasts, slots, previous)
+
+
+@pytest.mark.parametrize("start", [WINTER, SUMMER], ids=["winter", "summer"])
+def test_what_is_planned_passes_the_gate_and_is_given_back(district: District, tmp_path: Path, start: datetime) -> None:
+    site = Site(district, tmp_path, start)
+    totals, _ = site.run(3)
+    assert (totals.plans, totals.refused) == (3, 0), site.events
+    assert totals.setpoints_confirmed == totals.setpoints_written > len(district.dwellings) // 2
+    assert totals.relinquished_at_exit > 0
+    with Store.read_only(site.url) as store:
+        assert store.journal.standing() == []
+        record = store.last_decision()
+        assert record is not None and record["plan"]["setpoints"] and record["sent"] is not None
+        assert all(sent["reason"] for sent in record["sent"])
+
+
+def test_a_killed_slot_goes_on_with_the_same_plan(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+
+    async def die_before_writing() -> dict[str, float]:
+        control = site.control()
+        control.field = Dying(district, site.world)
+        with pytest.raises(KilledError):
+            await control.lead()
+            await control.cycle(slot_number(WINTER), WINTER)
+        assert control.plan is not None
+        planned = {s.point: s.value for s in control.plan.setpoints}
+        control.store.close()
+        return planned
+
+    planned = asyncio.run(die_before_writing())
+    # The next process finds snapshot, forecasts, plan and intents of this slot: its own planner is not even asked.
+    totals, control = site.run(1, planner=Failing(district, after=0))
+    assert totals.plans == 1, site.events
+    assert control.plan is not None
+    assert {s.point: s.value for s in control.plan.setpoints} == planned
+    assert totals.setpoints_confirmed == totals.setpoints_written > 0
+
+
+def test_without_a_plan_the_last_set_points_stand_and_it_is_said(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+    totals, _ = site.run(2, planner=Failing(district, after=1))
+    assert totals.plans == 1
+    assert totals.fallbacks == 3  # and twice there is no weather forecast
+    [said] = [e.text for e in site.events if e.kind == "fallback" and "no plan" in e.text]
+    assert "the set points of the last one stand" in said
+
+
+def test_without_any_plan_devices_keep_their_own_control(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+    totals, _ = site.run(1, planner=Failing(district, after=0))
+    assert totals.plans == 0
+    assert totals.setpoints_written == 0
+    assert any("local control" in e.text for e in site.events if e.kind == "fallback")
+
+
+def test_two_loops_do_not_share_a_site(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+    with Store.open(site.url) as other:
+        other.leadership.take("somebody else", datetime.now(UTC))
+        with pytest.raises(NotLeaderError, match="somebody else controls this site"):
+            site.run(1)
