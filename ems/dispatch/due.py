@@ -64,7 +64,7 @@ def due(
             continue  # somebody holds it higher: we do not fight, we look again next slot
         commands.append(
             Command(
-                key=f"{slot}:{setpoint.point}:{len(commands)}",
+                key=f"{slot}:{setpoint.point}",
                 point=setpoint.point,
                 value=value,
                 expires_at=expires_at,
