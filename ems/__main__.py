@@ -17,15 +17,18 @@ from rich.live import Live
 from rich.table import Table
 
 from ems import defaults
-from ems.demo import DemoSettings, demo, report
+from ems.demo import DemoSettings, DistrictGoneError, demo, report
 from ems.demo import Progress as Step
 from ems.district import District, DistrictError, describe, out_of_date, read_district, relocate, write_schemas
 from ems.loop.bell import SchedulerBell
 from ems.loop.clock import FastClock, RealClock
-from ems.loop.control import Control, Event
+from ems.loop.control import Control, Event, NotLeaderError
 from ems.loop.planner import ChildPlanner
 from ems.loop.site import ClockReader, Site, controlled, pages, stop_on_signals
-from ems.store import Store
+from ems.simulate.replay import ReplayError
+from ems.simulate.scenario import ScenarioError
+from ems.store import Concern, Store, StoreError
+from ems.study.command import simulate
 from ems.terminal import EVENT_STYLES, LivePanel, plan_view
 
 app = typer.Typer(
@@ -42,6 +45,9 @@ BUILDINGS = defaults.folder("buildings")
 SCENARIOS = defaults.folder("scenarios")
 
 
+app.command()(simulate)
+
+
 def main() -> None:
     """Runs the command line; what a person did wrong is told in a sentence, without a traceback."""
     try:
@@ -51,7 +57,7 @@ def main() -> None:
             err.print(str(refusal), style="red", highlight=False, soft_wrap=True)
         err.print(f"{len(error.refusals)} fault(s) in the district's files; `ems check` shows them again.")
         sys.exit(2)
-    except (FileNotFoundError, PermissionError) as error:
+    except (ScenarioError, ReplayError, StoreError, NotLeaderError, DistrictGoneError, OSError) as error:
         err.print(str(error), style="red", highlight=False)
         sys.exit(2)
 
@@ -147,6 +153,10 @@ def run(
     buildings: Buildings = BUILDINGS,
     folder: Annotated[Path, typer.Option(help="Where the site keeps its database and files.")] = Path("var/site"),
     network: Network = 0,
+    bacnet_address: Annotated[
+        str | None,
+        typer.Option(help="Our own BACnet/IP address, such as 10.15.1.10/24:47808; on loopback one is chosen."),
+    ] = None,
     port: Annotated[int, typer.Option(help="Port of the pages on loopback; 0 for none.")] = 8000,
     cycles: Annotated[int | None, typer.Option(help="Stop after so many cycles.")] = None,
     sweep_minutes: Annotated[int, typer.Option(min=1, help="Minutes between two sweeps of all points.")] = 1,
@@ -158,13 +168,14 @@ def run(
 
     async def operate() -> None:
         planner = ChildPlanner(wired)
-        store = Store.open(site.store_url, attempts=1)
+        store = Store.open(site.store_url, attempts=1, report=_print_concern)
         async with (
             controlled(
                 wired,
                 site,
                 store=store,
                 planner=planner,
+                bacnet_address=bacnet_address,
                 clock=RealClock(),
                 bell=SchedulerBell(60.0),
                 sweep_every=timedelta(minutes=sweep_minutes),
@@ -302,6 +313,11 @@ def _where(address: str | None) -> str:
 
 def _print_event(event: Event) -> None:
     err.print(str(event), style=EVENT_STYLES.get(event.kind, ""), highlight=False, soft_wrap=True)
+
+
+def _print_concern(concern: Concern) -> None:
+    if concern.name != "store-busy":  # the loop says that itself, with an alarm and a recovery
+        err.print(f"{concern.name}: {concern.text}", style="yellow", highlight=False)
 
 
 async def _show_cycle(control: Control) -> None:

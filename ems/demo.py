@@ -63,6 +63,10 @@ class Progress:
     total: int
 
 
+class DistrictGoneError(RuntimeError):
+    """The simulated district did not start, has ended, or refuses an order."""
+
+
 class DistrictProcess:
     """`ems district --follow` as a child: orders go in as JSON lines, answers come out."""
 
@@ -71,16 +75,16 @@ class DistrictProcess:
         self._turn = asyncio.Lock()
 
     async def order(self, **order: Any) -> dict[str, Any]:
-        """One order and its answer. Raises RuntimeError with the district's own words when it refuses or is gone."""
+        """One order and its answer. Raises DistrictGoneError with the district's own words when it refuses or is gone."""
         assert self._process.stdin is not None and self._process.stdout is not None
         async with self._turn:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             line = await self._process.stdout.readline()
         if not line:
-            raise RuntimeError("the simulated district has ended; its messages stand above")
+            raise DistrictGoneError("the simulated district has ended; its messages stand above")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise RuntimeError(f"the simulated district refuses: {answer['error']}")
+            raise DistrictGoneError(f"the simulated district refuses: {answer['error']}")
         return answer
 
     async def advance(self, to: datetime) -> None:
@@ -109,7 +113,7 @@ async def district_process(settings: DemoSettings, site: Site) -> AsyncIterator[
     try:
         ready = await process.stdout.readline()
         if not ready:
-            raise RuntimeError("the simulated district did not start; its messages stand above")
+            raise DistrictGoneError("the simulated district did not start; its messages stand above")
         yield DistrictProcess(process)
     finally:
         with contextlib.suppress(ConnectionError, ProcessLookupError):

@@ -57,9 +57,10 @@ async def controlled(
     sweep_every: timedelta,
     on_event: Callable[[Event], None],
     on_cycle: Callable[[Control], Awaitable[None]],
+    bacnet_address: str | None = None,
 ) -> AsyncIterator[Control]:
     """A control loop with its field open; field and planner are closed behind it."""
-    link = Field(district.wires)
+    link = Field(district.wires, bacnet_address=bacnet_address)
     await link.start()
     try:
         yield Control(
