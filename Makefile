@@ -34,7 +34,7 @@ bench: $(VENV)/.installed-dev ## how long things take, as measured on this machi
 	@for bench in benchmarks/*.py; do echo "$$bench"; $(BIN)/python $$bench || exit 1; done
 
 schemas: $(VENV)/.installed ## write buildings/schema/*.json anew
-	@$(BIN)/ems schema buildings/schema
+	@$(BIN)/ems schema buildings
 
 lock: $(VENV)/.installed-dev ## resolve the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile pyproject.toml --extra checkout -o requirements.txt $(LOCK)

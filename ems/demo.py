@@ -75,7 +75,7 @@ class DistrictProcess:
         self._turn = asyncio.Lock()
 
     async def order(self, **order: Any) -> dict[str, Any]:
-        """One order and its answer. Raises DistrictGoneError with the district's own words when it refuses or is gone."""
+        """One order and its answer. Raises DistrictGoneError with the district's own words when it refuses."""
         assert self._process.stdin is not None and self._process.stdout is not None
         async with self._turn:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
