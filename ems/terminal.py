@@ -73,7 +73,7 @@ def chart(plan: Plan, district: District) -> Table:
         if flows:
             total = np.sum(flows, axis=0)
             if label == "sun":
-                total = -total  # a person reads what the sun gives, not what flows into a roof
+                total = 0.0 - total  # a person reads what the sun gives, not what flows into a roof
             table.add_row(f"{label}, kW", f"{total.min():.0f}", bars(total), f"{total.max():.0f}")
     return table
 

@@ -127,7 +127,8 @@ class Control:
         self.plan: Plan | None = None
         self.events: list[Event] = []
         self.samples: dict[str, Sample] = {}
-        self.seconds: dict[str, float] = {}  # of the last cycle, by part
+        self.seconds: dict[str, float] = {}  # of the last finished cycle, by part
+        self._timing: dict[str, float] = {}  # of the running one
         self.sessions: dict[str, Session] = {}
         self.real = RealClock()  # for leadership, which other processes judge by
         self._lease: Lease | None = None
@@ -263,7 +264,7 @@ class Control:
         began = len(self.events)
         journal, fence = self.store.journal, self.fence
         run = await self._stored(lambda: journal.open_run(slot, now, fence))
-        self.seconds = {}
+        self._timing = {}
         with self._timed("sweep"):
             await self._sweep(now)
         if run.state == "done":
@@ -290,6 +291,7 @@ class Control:
         with self._timed("write"), self._undisturbed():
             outcomes = await self._write(permission.allowed)
         self._renew(standing, plan)
+        self.seconds = self._timing
         record = memory.decision(
             slot=slot,
             now=now,
@@ -366,7 +368,7 @@ class Control:
 
         async def compute() -> Plan:
             plan, took = await self.planner.plan(snapshot, forecasts, slots, self.plan)
-            self.seconds["plan"] = took
+            self._timing["plan"] = took
             self.totals.plan_seconds.append(took)
             return plan
 
@@ -398,7 +400,7 @@ class Control:
         past = Slots(slots.start - count * SLOT, count)
         with self._timed("history"):
             history: History = await self._stored(lambda: self._recent.upto(past))
-        forecasts, self.seconds["forecast"] = await self.planner.forecast(history, weather, slots, now)
+        forecasts, self._timing["forecast"] = await self.planner.forecast(history, weather, slots, now)
         self.totals.cold_starts = sum(1 for f in forecasts.values() if f.model.startswith("climatology"))
         return forecasts
 
@@ -488,7 +490,7 @@ class Control:
         """How long a part of the cycle took, for the decision record."""
         begun = time.monotonic()
         yield
-        self.seconds[what] = time.monotonic() - begun
+        self._timing[what] = time.monotonic() - begun
 
     async def _step(
         self,
