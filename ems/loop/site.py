@@ -84,9 +84,9 @@ async def controlled(
 
 
 def stop_on_signals(control: Control) -> None:
-    """Ctrl-C and a polite kill end the run after what is under way, and give the field back."""
+    """Ctrl-C, a polite kill or a closed terminal end the run, and give the field back."""
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(name, control.stop)
 
 
