@@ -115,7 +115,8 @@ class Scenario(_Part):
 
     `buildings` names a part of the district (empty: all of it), closed under its references. `periods` puts price
     periods before those of a contract, for example Tempo days, named by their local dates. `history_days` before the
-    start are known to the forecast.
+    start are known to the forecast; the plant runs `warm_up_hours` on its own before it, so that walls and slabs stand
+    where yesterday left them.
     """
 
     name: str = ""
@@ -126,6 +127,7 @@ class Scenario(_Part):
     replay: tuple[Replayed, ...] = ()
     buildings: tuple[str, ...] = ()
     history_days: int = Field(default=8, ge=0, le=60)
+    warm_up_hours: float = Field(default=10, ge=0, le=240)
     plants_out: tuple[PlantOut, ...] = ()
     thermostats: tuple[Turned, ...] = ()
     weather: tuple[Shifted, ...] = ()

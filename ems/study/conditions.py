@@ -118,7 +118,9 @@ class StagedWorld(World):
         self._out: dict[str, float] = {}  # points that the plant no longer obeys, and what it was told meanwhile
         begin = scenario.start if start is None else start
         weather = ShiftedWeather.under(scenario, district, seed) if weather is None else weather
-        super().__init__(district, start=begin, seed=seed, weather=weather, replay=replay)
+        super().__init__(
+            district, start=begin, seed=seed, weather=weather, replay=replay, warm_up_hours=scenario.warm_up_hours
+        )
         self._events: list[tuple[datetime, Do]] = []
         for out in scenario.plants_out:
             if out.plant not in self._physics.plant_names:
