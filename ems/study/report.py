@@ -22,7 +22,7 @@ STYLE = """
 --c6:#e6c34d;--c7:#f48fb1;--c8:#a9adf0}}
 body{font:1rem/1.45 system-ui,sans-serif;margin:0 auto;max-width:70rem;
 padding:1rem;background:var(--paper);color:var(--ink);font-variant-numeric:tabular-nums}
-h2{margin:2rem 0 .3rem}p,figcaption{color:var(--quiet)}figure{margin:0 0 1.5rem}
+h2{margin:2rem 0 .3rem}p,figcaption{color:var(--quiet)}figcaption{margin-bottom:.7rem}figure{margin:0 0 1.5rem}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:right;padding:.25rem .6rem;border-top:1px solid var(--rule);font-weight:400}
 th:first-child,td:first-child{text-align:left}thead th{color:var(--quiet);border:0}

@@ -2,9 +2,9 @@
 
     python -m ems.study.tune buildings ems/study/tuned.yaml
 
-Coordinate descent: from the usual figures, each figure in turn takes the value of its list with the lowest score J,
-summed over the days below; the rounds end when nothing changes any more, or after two of them. The seeds are not those
-of the scenarios, and neither are the weeks; the part of the district is the one that the scenarios use.
+Coordinate descent: from the usual figures, or from what the file holds already, each figure in turn takes the value of
+its list with the lowest score J, summed over the days below, for one round; call it again until nothing changes. The
+seeds are not those of the scenarios, and neither are the weeks; the part of the district is the one that they use.
 """
 
 from __future__ import annotations
@@ -31,17 +31,16 @@ DAYS = 1.0
 BUILDINGS = ("mistral", "city-offices", "plant-c", "parking", "station")
 CHOICES: Mapping[str, Sequence[float]] = {
     "battery_grid_share": (0.2, 0.5, 0.9),
-    "tank_full_c": (58.0, 60.0, 63.0),
-    "evening_from_h": (13.0, 16.0, 24.0),
-    "curve_offset_k": (-2.0, -1.0, 0.0, 1.5),
-    "preheat_h_per_k": (0.25, 0.5, 1.0),
-    "leaving_margin_k": (1.5, 2.0, 4.0),
-    "hot_water_margin_k": (4.0, 6.0),
-    "cold_supply_c": (8.0, 10.0, 12.0),
+    "tank_full_c": (57.0, 58.0, 60.0, 63.0),
+    "evening_from_h": (13.0, 16.0, 18.0, 24.0),
+    "curve_offset_k": (-3.0, -2.0, -1.0, 0.0, 1.5),
+    "preheat_h_per_k": (0.25, 0.5, 1.0, 2.0),
+    "leaving_margin_k": (1.0, 1.5, 2.0, 4.0),
+    "hot_water_margin_k": (3.0, 4.0, 6.0),
+    "cold_supply_c": (8.0, 10.0, 12.0, 14.0),
     "stop_early_h": (0.0, 0.5),
     "home_night_k": (-0.5, 0.0),
 }
-ROUNDS = 2
 
 
 def score(buildings: Path, folders: Sequence[Path], book: RuleBook) -> float:
@@ -59,22 +58,20 @@ def _rules(district: District, book: RuleBook, world: StagedWorld) -> Rules:
     return Rules(district, book)
 
 
-def search(buildings: Path, folders: Sequence[Path], workers: int) -> Iterator[tuple[RuleBook, float]]:
-    """Better and better rule books, with their score."""
+def search(
+    buildings: Path, folders: Sequence[Path], workers: int, begin: RuleBook
+) -> Iterator[tuple[RuleBook, float, float]]:
+    """Better and better rule books, with their score and that of the usual figures."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        best = RuleBook()
-        lowest = pool.submit(score, buildings, folders, best).result()
-        yield best, lowest
-        for _ in range(ROUNDS):
-            before = best
-            for name, values in CHOICES.items():
-                books = [replace(best, **{name: v}) for v in values if v != getattr(best, name)]
-                for book, found in zip(books, pool.map(score, *_same(buildings, folders, books)), strict=True):
-                    if found < lowest - 0.01:
-                        best, lowest = book, found
-                yield best, lowest
-            if best == before:
-                break
+        usual, lowest = pool.map(score, *_same(buildings, folders, [RuleBook(), begin]))
+        best = begin
+        yield best, lowest, usual
+        for name, values in CHOICES.items():
+            books = [replace(best, **{name: v}) for v in values if v != getattr(best, name)]
+            for book, found in zip(books, pool.map(score, *_same(buildings, folders, books)), strict=True):
+                if found < lowest - 0.01:
+                    best, lowest = book, found
+            yield best, lowest, usual
 
 
 def _same(
@@ -93,9 +90,12 @@ def main(buildings: Path, target: Path, workers: int = 2) -> None:
             (folder / "scenario.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
             (folder / "why.md").write_text("A day of the search for the tuned rules.", encoding="utf-8")
             folders.append(folder)
-        first: float | None = None
-        for book, found in search(buildings, folders, workers):
-            first = found if first is None else first
+        begin = (
+            RuleBook(**yaml.safe_load(target.read_text(encoding="utf-8"))["rule_book"])
+            if target.is_file()
+            else RuleBook()
+        )
+        for book, found, first in search(buildings, folders, workers, begin):
             sys.stderr.write(f"{found:9.2f} EUR  {book}\n")
             kept = {
                 "found_by": "python -m ems.study.tune: coordinate descent over ems/study/tune.py CHOICES",
