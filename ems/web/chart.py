@@ -1,8 +1,8 @@
 """Charts as SVG drawn by the server: complete without a script, 2-3 KB, readable as text.
 
-Values are means over quarter-hours, hence steps. Paths are relative and made of whole numbers. The drawing is
-stretched to its place (`preserveAspectRatio="none"`), so words stand beside it as HTML and keep their size. Colours
-and strokes come from the style sheet by class.
+Values are means over quarter-hours, hence steps, or amounts, hence bars. Paths are relative and made of whole numbers.
+The drawing is stretched to its place (`preserveAspectRatio="none"`), so words stand beside it as HTML and keep their
+size. Colours and strokes come from the style sheet by class.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _HEIGHT = 240
 
 @dataclass(frozen=True)
 class Area:
-    """A flow stacked on the ones before it: upwards where positive, downwards where negative."""
+    """A flow stacked on the ones before it: upwards where positive, downwards where negative; None adds nothing."""
 
     label: str
-    values: Sequence[float]
+    values: Sequence[float | None]
     ink: str  # class in the style sheet
 
 
@@ -32,6 +32,25 @@ class Line:
 
     label: str
     values: Sequence[float | None]
+    ink: str
+
+
+@dataclass(frozen=True)
+class Bars:
+    """An amount per slot, from zero up; None leaves a gap. What is only estimated is drawn lighter."""
+
+    label: str
+    values: Sequence[float | None]
+    estimated: Sequence[bool]
+    ink: str
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A level that is to be kept: a thin line from side to side."""
+
+    label: str
+    value: float
     ink: str
 
 
@@ -53,9 +72,12 @@ class Scale:
         return round((self.top - value) / (self.top - self.bottom) * _HEIGHT)
 
 
-def scale(lowest: float, highest: float) -> Scale:
-    """Round ticks, four to seven of them, that hold the values and 0."""
-    lowest, highest = min(lowest, 0.0), max(highest, 0.0)
+def scale(lowest: float, highest: float, *, from_zero: bool = True) -> Scale:
+    """Round ticks, four to seven of them, that hold the values; and 0, unless it says nothing (temperatures)."""
+    if from_zero:
+        lowest, highest = min(lowest, 0.0), max(highest, 0.0)
+    elif highest - lowest < 1:
+        lowest, highest = lowest - 0.5, highest + 0.5  # one kelvin at least: less would make noise a drama
     span = max(highest - lowest, 1e-3)
     power = 10 ** math.floor(math.log10(span / 4))
     step = next(f * power for f in (1, 2, 2.5, 5, 10) if span / (f * power) <= 5)
@@ -70,7 +92,8 @@ def stacked(areas: Sequence[Area]) -> list[tuple[list[float], list[float]]]:
     piles = []
     for area in areas:
         lower, upper = [], []
-        for i, value in enumerate(area.values):
+        for i, given in enumerate(area.values):
+            value = 0.0 if given is None else given
             if value >= 0:
                 lower.append(above[i])
                 above[i] += value
@@ -92,14 +115,29 @@ class Chart:
     step: float
 
 
-def draw(areas: Sequence[Area], lines: Sequence[Line], *, title: str, description: str) -> Chart:
-    """Stacked areas with lines over them. `title` and `description` are what a screen reader says."""
+def draw(
+    areas: Sequence[Area] = (),
+    lines: Sequence[Line] = (),
+    *,
+    title: str,
+    description: str,
+    bars: Bars | None = None,
+    limits: Sequence[Limit] = (),
+    now: int | None = None,
+    from_zero: bool = True,
+) -> Chart:
+    """Stacked areas or bars, lines over them, limits across, and an upright line before slot `now`.
+
+    `title` and `description` are what a screen reader says.
+    """
     piles = stacked(areas)
-    count = max([len(a.values) for a in areas] + [len(line.values) for line in lines])
-    known = [v for line in lines for v in line.values if v is not None]
+    columns = [a.values for a in areas] + [line.values for line in lines] + ([] if bars is None else [bars.values])
+    count = max(len(column) for column in columns)
+    known = [v for line in lines for v in line.values if v is not None] + [limit.value for limit in limits]
+    known += [] if bars is None else [v for v in bars.values if v is not None]
     lows = [v for lower, _ in piles for v in lower] + known
     highs = [v for _, upper in piles for v in upper] + known
-    axis = scale(min(lows, default=0.0), max(highs, default=1.0))
+    axis = scale(min(lows, default=0.0), max(highs, default=1.0), from_zero=from_zero)
     width = count * _STEP
     parts = [
         f'<svg viewBox="0 0 {width} {_HEIGHT}" preserveAspectRatio="none" role="img">',
@@ -110,17 +148,39 @@ def draw(areas: Sequence[Area], lines: Sequence[Line], *, title: str, descriptio
     for area, (lower, upper) in zip(areas, piles, strict=True):
         path = ""
         for gives in (False, True):  # apart, so that no edge crosses from one side of zero to the other
-            mine = [(value < 0) == gives for value in area.values]
+            mine = [value is not None and (value < 0) == gives for value in area.values]
             tops = [axis.y(v) for v in upper]
             path += _band([axis.y(v) if m else t for v, m, t in zip(lower, mine, tops, strict=True)], tops)
         if path:
             parts.append(f'<path class="area {escape(area.ink)}" d="{path}"/>')
-    parts.append(f'<path class="zero" d="M0 {axis.y(0)}h{width}"/>')
+    if bars is not None:
+        for guessed, ink in ((False, bars.ink), (True, f"{bars.ink} guess")):
+            path = _columns(
+                [v if e == guessed else None for v, e in zip(bars.values, bars.estimated, strict=True)], axis
+            )
+            if path:
+                parts.append(f'<path class="bars {escape(ink)}" d="{path}"/>')
+    if axis.bottom <= 0 <= axis.top:
+        parts.append(f'<path class="zero" d="M0 {axis.y(0)}h{width}"/>')
+    for limit in limits:
+        parts.append(f'<path class="limit {escape(limit.ink)}" d="M0 {axis.y(limit.value)}h{width}"/>')
     for line in lines:
         path = _steps([None if v is None else axis.y(v) for v in line.values])
-        parts.append(f'<path class="line {escape(line.ink)}" d="{path}"/>')
+        if path:
+            parts.append(f'<path class="line {escape(line.ink)}" d="{path}"/>')
+    if now is not None:
+        parts.append(f'<path class="now" d="M{now * _STEP} 0v{_HEIGHT}"/>')
     parts.append("</svg>")
     return Chart(Markup("".join(parts)), axis.ticks, axis.step)
+
+
+def _columns(values: Sequence[float | None], axis: Scale) -> str:
+    """One bar per value, three units wide with a gap of one, standing on zero; nothing for nothing."""
+    foot, path = axis.y(0), []
+    for i, value in enumerate(values):
+        if value is not None and (height := foot - axis.y(value)) > 0:
+            path.append(f"M{i * _STEP} {foot}v-{height}h3v{height}z")
+    return "".join(path)
 
 
 def _steps(heights: Sequence[int | None]) -> str:

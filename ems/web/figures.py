@@ -1,17 +1,22 @@
-"""The drawings and tables of a plan, with the words that describe them."""
+"""Drawings with their axes, and the words that describe them; the drawings and tables of a plan."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ems.slots import Slots
-from ems.web.chart import Area, Chart, Line, draw
+from ems.slots import SLOT, Slots
+from ems.web.actual import Actual
+from ems.web.chart import Area, Bars, Chart, Limit, Line, draw
 from ems.web.record import GROUPS, Record
 from ems.web.words import Words
 
 _ROOM = 12  # quarter-hours that a label needs on a phone
+_SLOTS_SHORT = 60  # a drawing of a day has room for every mark
+_NARROW = 3  # a mark shorter than this has no room for words anywhere
 _MARK_HOURS = 6  # a mark on the time axis at 0, 6, 12 and 18 o'clock local time
+
+LINES = ("l1", "l2", "l3", "l4", "l5")  # inks of lines that are told apart by colour and by stroke
 
 # Groups and kinds of contract as people call them, translated when a page is made.
 LABELS = {
@@ -69,18 +74,37 @@ class HourLine:
     price: float | None
 
 
-def balance(record: Record, words: Words) -> Figure | None:
-    """Where electricity comes from and goes to over the horizon; None without a plan."""
+def balance(record: Record, words: Words, actual: Actual | None = None) -> Figure | None:
+    """Where electricity comes from and goes to over the horizon; None without a plan.
+
+    With `actual`, what was measured before stands to the left of now, and over it what had been planned then.
+    """
     slots = record.slots
     if slots is None:
         return None
-    shown = [g for g in GROUPS if any(abs(v) > 0.05 for v in record.flows[g])]
-    areas = [Area(words.text(LABELS[g]), record.flows[g], g) for g in shown]
-    title = words.text("Power balance, next {hours} hours, kW", hours=round(slots.count * slots.hours))
-    description = " ".join(_told(record, slots, words))
-    chart = draw(areas, [Line(words.text("Grid"), list(record.grid), "grid")], title=title, description=description)
-    legend = [("grid", words.text("Grid"))] + [(a.ink, a.label) for a in areas]
-    return Figure(chart, [words.number(t) for t in chart.ticks], _marks(slots, words), legend, title, description)
+    past = [] if actual is None else list(actual.slots.flows)
+    before: Mapping[str, Sequence[float | None]] = {} if actual is None else actual.flows
+    rows = {g: [*before.get(g, ()), *record.flows[g]] for g in GROUPS}
+    shown = [g for g in GROUPS if any(v is not None and abs(v) > 0.05 for v in rows[g])]
+    areas = [Area(words.text(LABELS[g]), rows[g], g) for g in shown]
+    grid: list[float | None] = [*([] if actual is None else actual.grid), *record.grid]
+    lines = [Line(words.text("Grid"), grid, "l1")]
+    if actual is not None and actual.planned is not None:
+        lines.append(
+            Line(words.text("Grid, as planned {hours} h ago", hours=_hours(actual.slots)), actual.planned, "l5")
+        )
+    title = words.text("Power balance, next {hours} hours, kW", hours=_hours(slots))
+    told = _told(record, slots, words)
+    if actual is not None:
+        title = words.text(
+            "Power balance, {past} h measured and {hours} h planned, kW", past=_hours(actual.slots), hours=_hours(slots)
+        )
+    description = " ".join(told)
+    chart = draw(areas, lines, title=title, description=description, now=len(past) or None)
+    legend = [(line.ink, line.label) for line in lines] + [(a.ink, a.label) for a in areas]
+    legend += [("now", words.text("Now"))] if past else []
+    drawn = Slots(slots.at(-len(past)), slots.count + len(past), slots.minutes)
+    return Figure(chart, [words.number(t) for t in chart.ticks], marks(drawn, words), legend, title, description)
 
 
 def price_chart(record: Record, words: Words) -> Figure | None:
@@ -88,7 +112,10 @@ def price_chart(record: Record, words: Words) -> Figure | None:
     slots = record.slots
     if slots is None or not record.prices:
         return None
-    lines = [Line(words.text(LABELS[kind]), list(row), f"price-{kind}") for kind, row in record.prices.items()]
+    lines = [
+        Line(words.text(LABELS[kind]), list(row), ink)
+        for (kind, row), ink in zip(record.prices.items(), LINES, strict=False)
+    ]
     title = words.text("Price of electricity, €/kWh")
     told = []
     for line in lines:
@@ -105,8 +132,9 @@ def price_chart(record: Record, words: Words) -> Figure | None:
         )
     description = " ".join(told)
     chart = draw([], lines, title=title, description=description)
-    ticks = [words.number(t, 2) for t in chart.ticks]
-    return Figure(chart, ticks, _marks(slots, words), [(x.ink, x.label) for x in lines], title, description)
+    return Figure(
+        chart, ticks(chart, words), marks(slots, words), [(x.ink, x.label) for x in lines], title, description
+    )
 
 
 def figures(record: Record, words: Words) -> list[HourLine]:
@@ -152,22 +180,88 @@ def _told(record: Record, slots: Slots, words: Words) -> list[str]:
     return told
 
 
-def _marks(slots: Slots, words: Words) -> list[tuple[str, int, bool]]:
+def marks(slots: Slots, words: Words) -> list[tuple[str, int, bool]]:
     """Labels of the time axis with the quarter-hours each spans; a day of 23 or 25 hours keeps its place."""
     starts: list[tuple[int, str, bool]] = [(0, "", False)]
     for i in slots.flows:
         local = slots.at(i).astimezone(words.zone)
         if local.minute == 0 and local.hour % _MARK_HOURS == 0:
             label = words.day(slots.at(i)).split(" ")[0].rstrip(".,") if local.hour == 0 else words.clock(slots.at(i))
-            mark = (i, label, local.hour % (2 * _MARK_HOURS) != 0)
+            minor = slots.count > 2 * _SLOTS_SHORT and local.hour % (2 * _MARK_HOURS) != 0
+            mark = (i, label, minor)
             starts = [*starts, mark] if i else [mark]
     ends = [i for i, _, _ in starts[1:]] + [slots.count]
     per = slots.minutes / 15
-    marks = []
+    found = []
     for (begin, label, minor), end in zip(starts, ends, strict=True):
         span = round((end - begin) * per)
-        marks.append((label, span, minor or span < _ROOM))
-    return marks
+        found.append((label if span > _NARROW else "", span, minor or span < _ROOM))
+    return found
+
+
+def amounts(
+    values: Sequence[float | None],
+    estimated: Sequence[bool],
+    names: Sequence[str],
+    axis: list[tuple[str, int, bool]],
+    words: Words,
+    *,
+    title: str,
+    label: str,
+    tell: Callable[[float | None], str],
+    ink: str,
+) -> Figure:
+    """Bars of an amount; `names` are what each is called in the sentence below, `tell` writes an amount there."""
+    known = [(round(v, 6), i) for i, v in enumerate(values) if v is not None]  # of equals the first
+    if known and max(known)[0] > 0:
+        most, where = max(known, key=lambda pair: pair[0])
+        description = words.text("The most: {amount}, {when}.", amount=tell(most), when=names[where])
+    else:
+        description = words.text("Nothing was measured.") if not known else words.text("Nothing was used.")
+    bars = Bars(label, values, estimated, ink)
+    chart = draw(bars=bars, title=title, description=description)
+    legend = [(ink, label)]
+    if any(e and v is not None for v, e in zip(values, estimated, strict=True)):
+        legend.append((f"{ink} guess", words.text("estimated")))
+    return Figure(chart, ticks(chart, words), axis, legend, title, description)
+
+
+def temperatures(
+    lines: Sequence[Line], slots: Slots, words: Words, *, title: str, limits: Sequence[Limit] = ()
+) -> Figure:
+    """Lines of degC, and levels to be kept. The sentence tells the lowest and the highest of the first line."""
+    known = [(v, i) for i, v in enumerate(lines[0].values) if v is not None]
+    if known:
+        (low, first), (high, last) = min(known), max(known)
+        told = words.text(
+            "{what}: from {low} ({then}) to {high} ({when}).",
+            what=lines[0].label,
+            low=words.value("temperature_c", low),
+            then=words.clock(slots.at(first)),
+            high=words.value("temperature_c", high),
+            when=words.clock(slots.at(last)),
+        )
+    else:
+        told = words.text("Nothing was measured.")
+    chart = draw(lines=lines, limits=limits, title=title, description=told, from_zero=False)
+    legend = [(x.ink, x.label) for x in lines] + [(x.ink, x.label) for x in limits]
+    return Figure(chart, ticks(chart, words), marks(slots, words), legend, title, told)
+
+
+def ticks(chart: Chart, words: Words) -> list[str]:
+    """The axis with as many decimals as its step needs."""
+    digits = next((d for d in range(4) if abs(chart.step * 10**d - round(chart.step * 10**d)) < 1e-6), 4)
+    return [words.number(t, digits) for t in chart.ticks]
+
+
+def quarter_name(start_slots: Slots, index: int, words: Words) -> str:
+    """A quarter-hour in a sentence: `from 19:30 to 19:45`."""
+    start = start_slots.at(index)
+    return words.text("from {start} to {end}", start=words.clock(start), end=words.clock(start + SLOT))
+
+
+def _hours(slots: Slots) -> int:
+    return round(slots.count * slots.hours)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -6,6 +6,7 @@ A record is read as it is found: a part that is not there is not shown. Nothing 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -37,6 +38,27 @@ class Told:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class SentLine:
+    """A set point and what came of it; of a deviation, what was commanded (`previous`) and what was found (`value`)."""
+
+    asset: str
+    quantity: str
+    value: float | None
+    previous: float | None
+    why: str
+
+
+# Outcome as recorded -> the heading it stands under.
+OUTCOMES = {
+    "overridden": "Held by somebody else",
+    "unreachable": "Not reached",
+    "refused": "Refused by the device",
+    "gate": "Refused by the gate",
+    "written": "Confirmed",
+}
+
+
 class Record:
     """One decision, or none yet."""
 
@@ -46,6 +68,11 @@ class Record:
         self.now = now
         self.language = language
         self._plan: Mapping[str, Any] = self.record.get("plan") or {}
+
+    @property
+    def slot(self) -> int:
+        """The quarter-hour it was made in; -1 when there is none."""
+        return int(self.record.get("slot", -1))
 
     @property
     def at(self) -> datetime | None:
@@ -202,6 +229,55 @@ class Record:
         """Forecasts that are not the first choice, in words, each once."""
         told = {str(f.get("fallback", "")) for f in self.record.get("forecasts", {}).values()}
         return [self.public(text) for text in sorted(told - {""})]
+
+    @property
+    def forecasts(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.record.get("forecasts", {})
+        return found
+
+    @property
+    def forecasts_standing_in(self) -> int:
+        return sum(1 for f in self.forecasts.values() if f.get("fallback"))
+
+    @property
+    def models(self) -> list[tuple[str, int]]:
+        """(model, how many series it won), the commonest first."""
+        counts = Counter(str(f.get("model", "?")) for f in self.forecasts.values())
+        return counts.most_common()
+
+    @cached_property
+    def sent_lines(self) -> dict[str, list[SentLine]]:
+        """Set points by what came of them, the bad news first; nothing that went to a home or a car."""
+        found: dict[str, list[SentLine]] = {title: [] for title in OUTCOMES.values()}
+        for one in self.record.get("sent", []):
+            outcome = one.get("outcome", {})
+            title = OUTCOMES.get(str(outcome.get("kind")))
+            line = self._line(one, "value", "previous", outcome.get("why") or one.get("reason", ""))
+            if line is not None and title is not None:
+                found[title].append(line)
+        for one in self.record.get("refused", []):
+            line = self._line(one, "value", "previous", one.get("why", ""))
+            if line is not None:
+                found[OUTCOMES["gate"]].append(line)
+        return found
+
+    @property
+    def sent_to_people(self) -> int:
+        """How many set points went to homes and charge points."""
+        both = [*self.record.get("sent", []), *self.record.get("refused", [])]
+        return sum(1 for one in both if self._is_private(one["point"].rpartition("/")[0]))
+
+    @property
+    def deviations(self) -> list[SentLine]:
+        """What no longer stood as it had been commanded."""
+        lines = (self._line(one, "found", "commanded", "") for one in self.record.get("deviations", []))
+        return [line for line in lines if line is not None]
+
+    def _line(self, one: Mapping[str, Any], value: str, previous: str, why: str) -> SentLine | None:
+        asset, _, quantity = str(one["point"]).rpartition("/")
+        if self._is_private(asset):
+            return None
+        return SentLine(asset, quantity, one.get(value), one.get(previous), self.public(str(why)))
 
     def setpoints_of(self, building: str) -> list[tuple[str, float, str]]:
         """(point, value, reason) wanted in one building, without its dwellings and charge points."""

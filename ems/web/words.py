@@ -7,13 +7,13 @@ on it and nothing has to be compiled. Numbers and dates follow Babel's data for 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
 
 from babel import Locale
 from babel.core import negotiate_locale
-from babel.dates import format_datetime, format_time
+from babel.dates import format_date, format_datetime, format_time
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 
@@ -89,6 +89,12 @@ class Words:
             digits = 0 if abs(value) >= 100 else 1
         return f"{self.number(value, digits)} {unit_label(quantity)}"
 
+    def fine(self, quantity: str, value: float | None) -> str:
+        """A small amount with its unit, to two decimals below ten: `0.62 kWh`."""
+        if value is None:
+            return "–"
+        return f"{self.number(value, 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0)} {unit_label(quantity)}"
+
     def power(self, kw: float | None) -> str:
         return self.value("power_kw", kw)
 
@@ -117,9 +123,28 @@ class Words:
         """Local weekday and time, `Sat 19:30`."""
         return format_datetime(instant.astimezone(self.zone), "EEE HH:mm", tzinfo=self.zone, locale=self.locale)
 
-    def date(self, instant: datetime) -> str:
+    def moment(self, instant: datetime) -> str:
         """Local date and time, `21 Nov 2026, 19:30`."""
         return format_datetime(instant.astimezone(self.zone), "d MMM y, HH:mm", tzinfo=self.zone, locale=self.locale)
+
+    def long_day(self, day: date) -> str:
+        """A civil day: `Saturday 24 October 2026`."""
+        return format_date(day, "EEEE d MMMM y", locale=self.locale)
+
+    def short_day(self, day: date) -> str:
+        """A civil day of a known month: `Sat 24`."""
+        return format_date(day, "EEE d", locale=self.locale)
+
+    def month(self, day: date) -> str:
+        """The month of a day: `October 2026`."""
+        return format_date(day, "LLLL y", locale=self.locale)
+
+    def month_name(self, day: date) -> str:
+        return format_date(day, "LLLL", locale=self.locale)
+
+    def month_letter(self, day: date) -> str:
+        """The month in the narrowest form: `O`."""
+        return format_date(day, "LLLLL", locale=self.locale)
 
     def quantity(self, quantity: str) -> str:
         """The name of a quantity for people: `top temperature`; its unit stands with the value."""

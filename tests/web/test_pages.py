@@ -57,8 +57,8 @@ def test_french_comes_first_and_both_are_spoken(client: TestClient) -> None:
 
 
 def test_a_chosen_language_stays_chosen(client: TestClient) -> None:
-    assert 'href="/buildings/horizon?lang=en"' in client.get("/?lang=en").text
-    assert 'href="/buildings/horizon"' in client.get("/").text
+    assert 'href="/sign-in?lang=en"' in client.get("/?lang=en").text
+    assert 'href="/sign-in"' in client.get("/").text
 
 
 @pytest.mark.parametrize("path", ["/", "/buildings/horizon", "/buildings/jardins", "/buildings/parking"])
@@ -75,7 +75,7 @@ def test_nothing_of_one_dwelling_stands_anywhere(
             shown[point] = Sample(SECRET, Quality.GOOD, NOW)
     record = decision(district)
     record["fallbacks"] = [f"{next(iter(district.dwellings))}: a stand-in"]
-    page = open_pages(shown, record).get(f"{path}?lang={language}").text
+    page = open_pages(shown, record, as_manager=True).get(f"{path}?lang={language}").text
     words = set(re.findall(r"[a-z0-9-]+", page))
     assert not words & names
     assert not words & prms
@@ -91,7 +91,7 @@ def test_fewer_than_ten_homes_are_not_summed(open_pages: Callable[..., TestClien
     homes = [d for d in district.dwellings if d.startswith("horizon/")]
     for dwelling in homes[9:]:
         shown[f"{dwelling}/power_kw"] = Sample(None, Quality.UNREACHABLE, NOW)
-    page = text_of(open_pages(shown, None).get("/buildings/horizon?lang=en").text)
+    page = text_of(open_pages(shown, None, as_manager=True).get("/buildings/horizon?lang=en").text)
     assert "power – 30 s unreachable 9 of 118" in page
 
 
@@ -99,14 +99,14 @@ def test_a_building_shows_value_age_and_quality(open_pages: Callable[..., TestCl
     shown = samples(district)
     shown["horizon/tank/top_temperature_c"] = Sample(61.25, Quality.GOOD, NOW - timedelta(seconds=90))
     shown["horizon/tank/return_temperature_c"] = Sample(None, Quality.UNREACHABLE, NOW - timedelta(minutes=40))
-    page = text_of(open_pages(shown, decision(district)).get("/buildings/horizon?lang=en").text)
+    page = text_of(open_pages(shown, decision(district), as_manager=True).get("/buildings/horizon?lang=en").text)
     assert "top temperature 61.2 °C 90 s good" in page
     assert "return temperature – 40 min unreachable" in page
     assert "Dwellings together 118" in page
 
 
-def test_the_plan_of_a_building_is_told_in_one_language(client: TestClient) -> None:
-    page = text_of(client.get("/buildings/parking?lang=en").text)
+def test_the_plan_of_a_building_is_told_in_one_language(manager: TestClient) -> None:
+    page = text_of(manager.get("/buildings/parking?lang=en").text)
     assert "battery, power setpoint: 10.0 kW night" in page
     assert "nuit" not in page
 
@@ -151,7 +151,7 @@ def test_a_slot_without_a_plan_is_not_called_controlled(
 
 
 def test_before_the_first_decision_the_page_says_so(open_pages: Callable[..., TestClient]) -> None:
-    client = open_pages()
+    client = open_pages(as_manager=True)
     page = text_of(client.get("/?lang=en").text)
     assert "No decision yet" in page
     assert "Nothing has been measured yet." in page
@@ -171,19 +171,19 @@ def test_a_record_with_little_in_it_is_shown_as_it_is(open_pages: Callable[..., 
     assert "started" in client.get("/?lang=en").text
 
 
-def test_an_unknown_page_is_404_in_words(client: TestClient) -> None:
+def test_an_unknown_page_is_404_in_words(manager: TestClient) -> None:
     for path in ("/buildings/nowhere?lang=en", "/nothing?lang=en", "/static/style.css?lang=en"):
-        answer = client.get(path)
+        answer = manager.get(path)
         assert answer.status_code == 404
         assert "There is no such page" in answer.text
-    assert client.post("/").status_code == 405
+    assert manager.post("/").status_code == 405
 
 
-def test_every_answer_carries_the_headers(client: TestClient) -> None:
-    static = re.findall(r'"(/static/[^"]+)"', client.get("/").text)
+def test_every_answer_carries_the_headers(manager: TestClient) -> None:
+    static = re.findall(r'"(/static/[^"]+)"', manager.get("/").text)
     assert len(static) == 3
     for path in ("/", "/buildings/horizon", "/healthz", "/nothing", *static):
-        answer = client.get(path)
+        answer = manager.get(path)
         for name, value in HEADERS.items():
             assert answer.headers[name] == value, path
         assert "unsafe" not in answer.headers["content-security-policy"]
@@ -235,9 +235,9 @@ class Links(HTMLParser):
 
 
 @pytest.mark.parametrize("path", ["/", "/buildings/horizon", "/buildings/plant-a", "/nothing"])
-def test_nothing_inline_and_nothing_from_elsewhere(client: TestClient, path: str) -> None:
+def test_nothing_inline_and_nothing_from_elsewhere(manager: TestClient, path: str) -> None:
     links = Links()
-    links.feed(client.get(path).text)
+    links.feed(manager.get(path).text)
     assert links.forbidden == []
     assert [a for a in links.addresses if not a.startswith(("/", "?")) or a.startswith("//")] == []
     assert len(links.ids) == len(set(links.ids))

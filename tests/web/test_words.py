@@ -5,16 +5,23 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import pytest
 from babel.messages.extract import extract_from_dir
 
 from ems.assets import Dwelling
+from ems.assets.zone import Orientation
 from ems.district import District
 from ems.points import Quality
+from ems.web.comfort import CAUSES, State
 from ems.web.figures import COSTS, LABELS
+from ems.web.hot_water import SENSORS
 from ems.web.live import KINDS, SECTIONS
+from ems.web.pages import TABS
+from ems.web.record import OUTCOMES
+from ems.web.resident import TITLES
 from ems.web.words import Words, catalogue, chosen, plain
 
 WEB = Path(__file__).parents[2] / "ems" / "web"
@@ -34,6 +41,9 @@ def made_up(district: District) -> set[str]:
     """Texts chosen while a page is made."""
     quantities = {plain(w.quantity) for w in district.wires.values()}
     fixed = {*KINDS.values(), *SECTIONS, *LABELS.values(), *COSTS.values(), *(q.value for q in Quality)}
+    fixed |= {text for tabs in TABS.values() for text, _ in tabs} | TITLES | set(OUTCOMES.values()) | set(CAUSES)
+    fixed |= {state.value for state in State} | {name for _, name, *_ in SENSORS} | set(get_args(Orientation))
+    fixed |= {"comfort of all homes", "comfort of a home"}
     names = {n.partition("/")[2].replace("-", " ") for n, a in district.assets.items() if not isinstance(a, Dwelling)}
     names = {n for n in names if not re.fullmatch(r"point \d+", n)}
     return quantities | fixed | names | {"info", "fallback", "alarm", "recovered"}

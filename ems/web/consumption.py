@@ -1,0 +1,169 @@
+"""What one home used: quarter-hours of a day, days of a month, months of a year.
+
+Meters count up, and what was used is the difference of two readings. A gap between two readings is shared out evenly
+and called estimated: its total is measured, only its course is not. Where no later reading came, it is missing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from ems.slots import SLOT, SLOT_SECONDS, Slots
+from ems.store import Store
+
+ELECTRICITY, HEAT, HOT_WATER = "energy_kwh", "heat_energy_kwh", "hot_water_m3"
+METERS = (ELECTRICITY, HEAT, HOT_WATER)
+TEMPERATURE, WISH = "temperature_c", "setpoint_c"
+
+
+@dataclass(frozen=True)
+class Use:
+    """Amounts per slot (quarter-hour, day or month); None where nothing is known."""
+
+    amounts: tuple[float | None, ...]
+    estimated: tuple[bool, ...]
+
+    @property
+    def total(self) -> float | None:
+        """What is known, summed; None when nothing is."""
+        known = [a for a in self.amounts if a is not None]
+        return sum(known) if known else None
+
+    def upto(self, count: int) -> float | None:
+        """The total of the first `count` slots; None unless all of them are known."""
+        known = [a for a in self.amounts[:count] if a is not None]
+        return sum(known) if len(known) == count and count else None
+
+
+@dataclass(frozen=True)
+class Day:
+    """One local day of a home. `due` quarter-hours of it must be known by now."""
+
+    date: date
+    slots: Slots
+    due: int
+    use: dict[str, Use]  # by meter
+    temperature: tuple[float | None, ...]
+    wish: tuple[float | None, ...]
+
+    @property
+    def estimated(self) -> int:
+        return sum(self.use[ELECTRICITY].estimated)
+
+    @property
+    def missing(self) -> int:
+        return sum(1 for a in self.use[ELECTRICITY].amounts[: self.due] if a is None)
+
+    @property
+    def over(self) -> bool:
+        return self.due == self.slots.count
+
+
+@dataclass(frozen=True)
+class Days:
+    """Consecutive local days of a home, from the daily roll-ups."""
+
+    dates: tuple[date, ...]
+    use: dict[str, Use]
+    temperature: tuple[float | None, ...]  # means
+    partly: frozenset[date]  # days whose record has gaps, or that are not over
+
+
+def local_day(day: date, zone: ZoneInfo) -> Slots:
+    """The quarter-hours of a civil day: 92, 96 or 100."""
+    begins, ends = (datetime.combine(d, time(), zone).astimezone(UTC) for d in (day, day + timedelta(days=1)))
+    return Slots(begins, int((ends - begins).total_seconds()) // SLOT_SECONDS)
+
+
+def today(now: datetime, zone: ZoneInfo) -> date:
+    return now.astimezone(zone).date()
+
+
+def used(register: Sequence[float | None]) -> Use:
+    """N + 1 readings of a counter to N amounts. A counter that went back (exchanged) leaves its step unknown."""
+    amounts: list[float | None] = [None] * (len(register) - 1)
+    estimated = [False] * (len(register) - 1)
+    last: int | None = None
+    for i, reading in enumerate(register):
+        if reading is None:
+            continue
+        before = None if last is None else register[last]
+        if last is not None and before is not None and reading >= before:
+            for j in range(last, i):
+                amounts[j] = (reading - before) / (i - last)
+                estimated[j] = i - last > 1
+        last = i
+    return Use(tuple(amounts), tuple(estimated))
+
+
+def day(store: Store, home: str, which: date, now: datetime, zone: ZoneInfo) -> Day:
+    """One day of a home, read from the quarter-hours."""
+    slots = local_day(which, zone)
+    points = [f"{home}/{quantity}" for quantity in (*METERS, TEMPERATURE, WISH)]
+    history = store.history(points, Slots(slots.start, slots.count + 1))
+    rows = {p.rpartition("/")[2]: tuple(_known(v) for v in history.values[p].tolist()) for p in points}
+    # A quarter-hour is known when the one after it is over: its end is the other's first reading.
+    due = min(max((now - slots.start) // SLOT - 1, 0), slots.count)
+    return Day(
+        date=which,
+        slots=slots,
+        due=due,
+        use={meter: used(rows[meter]) for meter in METERS},
+        temperature=rows[TEMPERATURE][:-1],
+        wish=rows[WISH][:-1],
+    )
+
+
+def days(store: Store, home: str, first: date, last: date, now: datetime, zone: ZoneInfo) -> Days:
+    """The days from `first` to `last`, both included."""
+    dates = tuple(first + timedelta(days=i) for i in range((last - first).days + 1))
+    following = last + timedelta(days=1)
+    use = {}
+    gaps: set[date] = set()
+    for meter in METERS:
+        rows = {row[0]: row[1:] for row in store.daily(f"{home}/{meter}", _number(first), _number(following))}
+        lowest: list[float | None] = [
+            None if (row := rows.get(_number(d))) is None else row[3] for d in (*dates, following)
+        ]
+        spent = used(lowest)
+        amounts = list(spent.amounts)
+        for i, d in enumerate(dates):
+            row = rows.get(_number(d))
+            if amounts[i] is None and row is not None and row[3] is not None and row[4] is not None:
+                amounts[i] = row[4] - row[3]  # nothing after it yet: what the day itself shows
+            if meter == ELECTRICITY and row is not None and row[0] < row[1]:
+                gaps.add(d)
+        use[meter] = Use(tuple(amounts), spent.estimated)
+    warm = {d: (total, n) for d, n, _, total, *_ in store.daily(f"{home}/{TEMPERATURE}", _number(first), _number(last))}
+    means = []
+    for d in dates:
+        total, n = warm.get(_number(d), (None, 0))
+        means.append(None if total is None or not n else total / n)
+    return Days(dates, use, tuple(means), frozenset(gaps) - {today(now, zone)})
+
+
+def months(found: Days) -> list[tuple[date, dict[str, float | None], int]]:
+    """(first day, amount by meter, days with a record) of each month in `found`."""
+    firsts = sorted({d.replace(day=1) for d in found.dates})
+    summed = []
+    for first in firsts:
+        of = [i for i, d in enumerate(found.dates) if d.replace(day=1) == first]
+        amounts: dict[str, float | None] = {}
+        for meter, use in found.use.items():
+            known = [a for i in of if (a := use.amounts[i]) is not None]
+            amounts[meter] = sum(known) if known else None
+        recorded = sum(1 for i in of if found.use[ELECTRICITY].amounts[i] is not None)
+        summed.append((first, amounts, recorded))
+    return summed
+
+
+def _number(day: date) -> int:
+    return day.year * 10_000 + day.month * 100 + day.day
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

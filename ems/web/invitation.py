@@ -1,0 +1,24 @@
+"""Codes for the first people of a site: a manager, and the residents of two homes to try it with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ems.district import District
+from ems.store import People
+
+TRIED = 2  # homes
+
+
+def invite(people: People, district: District, now: datetime) -> dict[str, str]:
+    """A new code for each: `manager`, and the names of two homes of different buildings, with a thermostat.
+
+    Called again, the codes before end. `now` is real time: codes last for weeks of people's lives.
+    """
+    codes = {"manager": people.invite("manager", "manager", None, now)}
+    buildings: set[str] = set()
+    for name, dwelling in district.dwellings.items():
+        if dwelling.thermostat and dwelling.building not in buildings and len(buildings) < TRIED:
+            buildings.add(dwelling.building)
+            codes[name] = people.invite(name, "resident", name, now)
+    return codes

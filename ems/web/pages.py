@@ -1,0 +1,240 @@
+"""What all pages share: the store, the words, the frame around a page, and the way in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+
+from ems.district import District, Label
+from ems.points import Sample
+from ems.store import Account, People, Store, StoreError
+from ems.web.access import MOST_FORM_BYTES, VISIT, Permission, form_token, is_ours, token_of
+from ems.web.figures import COSTS
+from ems.web.record import Record
+from ems.web.words import LANGUAGES, Words, chosen
+
+_HERE = Path(__file__).parent
+_STATIC = {
+    "style.css": "text/css; charset=utf-8",
+    "live.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+START = {"manager": "/manager", "resident": "/home"}  # where each begins
+
+# Name of a tab and its address.
+TABS = {
+    "manager": (
+        ("Live", "/manager"),
+        ("Plan", "/manager/plan"),
+        ("Comfort", "/manager/comfort"),
+        ("Hot water", "/manager/hot-water"),
+        ("Decisions", "/manager/decisions"),
+        ("My access", "/access"),
+    ),
+    "resident": (("Day", "/home"), ("Month", "/home/month"), ("Year", "/home/year"), ("My access", "/access")),
+}
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request: who asks, in which language, and what a form brought."""
+
+    request: Request
+    account: Account | None
+    words: Words
+    form: FormData
+
+    @property
+    def who(self) -> Account:
+        """Who asks, on a route that only somebody reaches."""
+        assert self.account is not None
+        return self.account
+
+    @property
+    def home(self) -> str:
+        """The home of the resident who asks."""
+        assert self.who.home is not None
+        return self.who.home
+
+    @property
+    def keep(self) -> str:
+        """What to append to our own links so that a chosen language stays."""
+        return f"?lang={self.words.language}" if self.request.query_params.get("lang") in LANGUAGES else ""
+
+    def to(self, path: str) -> RedirectResponse:
+        """See that page next."""
+        return RedirectResponse(path + self.keep, status_code=303)
+
+
+Handler = Callable[..., Response]
+
+
+class Pages:
+    """The frame: routes with their permissions, and pages with their words."""
+
+    def __init__(
+        self,
+        app: FastAPI,
+        store: Store,
+        now: Callable[[], datetime],
+        district: District,
+        people: People | None,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.app = app
+        self.store = store
+        self.now = now
+        self.district = district
+        self.people = people
+        self.clock = clock
+        self.zone = ZoneInfo(district.place.time_zone)
+        self.static = {_hashed(name): (name, kind) for name, kind in _STATIC.items()}
+        self.templates = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.templates.globals["static"] = {name: f"/static/{hashed}" for hashed, (name, _) in self.static.items()}
+        self.templates.globals["COSTS"] = COSTS
+        self.templates.filters["capital"] = lambda text: text[:1].upper() + text[1:]
+        app.state.permissions = {}
+
+    # Routes
+
+    def route(self, path: str, permission: Permission, handler: Handler, method: str = "GET") -> None:
+        """`handler(visit, **path)` answers; before it is called, who asks and what was sent are checked."""
+
+        def answer(request: Request, form: FormData = Depends(_form)) -> Response:  # noqa: B008 -- FastAPI's way
+            account = self._visitor(request)
+            if not permission.allows(account):
+                if account is not None:
+                    raise HTTPException(404)
+                return Visit(request, None, self._words(request), form).to("/sign-in")
+            if method != "GET":
+                secret = token_of(request) if account is not None else token_of(request, VISIT)
+                if not is_ours(request, secret, str(form.get("token", ""))):
+                    raise HTTPException(403)
+            return handler(Visit(request, account, self._words(request), form), **request.path_params)
+
+        self.app.state.permissions[path, method] = permission
+        self.app.add_api_route(path, answer, methods=[method], response_class=HTMLResponse)
+
+    def _visitor(self, request: Request) -> Account | None:
+        token = token_of(request)
+        if self.people is None or not token:
+            return None
+        account = self.people.visitor(token, self.clock())
+        # A home that the district no longer has belongs to nobody.
+        return None if account is not None and account.home and account.home not in self.district.dwellings else account
+
+    # Pages
+
+    def page(self, visit: Visit, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """A page in the visitor's language."""
+        words = visit.words
+        html = self.templates.get_template(template).render(
+            _=words.text,
+            words=words,
+            languages=LANGUAGES,
+            district=self.district,
+            keep=visit.keep,
+            account=visit.account,
+            tabs=TABS[visit.account.role] if visit.account else (),
+            path=visit.request.url.path,
+            may_sign_in=self.people is not None,
+            token=form_token(token_of(visit.request)),
+            label=lambda label: _label(label, words.language),
+            name=lambda asset: self.asset_name(asset, words),
+            home_name=lambda home: self.home_name(home, words),
+            now=self.now(),
+            **values,
+        )
+        headers = {"Content-Language": words.language, "Vary": "Accept-Language, Cookie"}
+        return HTMLResponse(html, status_code=status, headers=headers)
+
+    def error(self, request: Request, status: int) -> HTMLResponse:
+        """A page that says what went wrong, and nothing of why."""
+        none = Visit(request, None, self._words(request), FormData())
+        return self.page(none, "error.html", status=status, status_code=status)
+
+    def static_file(self, name: str) -> Response:
+        """A file whose name holds its content's hash, so that it may be kept for ever."""
+        if name not in self.static:
+            raise HTTPException(404)
+        file, kind = self.static[name]
+        return Response(
+            (_HERE / "static" / file).read_bytes(),
+            media_type=kind,
+            headers={"Cache-Control": "public, max-age=31536000, immutable"},
+        )
+
+    # What they read
+
+    def samples(self) -> Mapping[str, Sample]:
+        """The store's newest values, or none when there is no store yet or it does not answer."""
+        try:
+            return self.store.latest()
+        except StoreError:
+            return {}
+
+    def record(self, language: str, slot: int | None = None) -> Record:
+        """The last decision, or that of one slot."""
+        try:
+            decision = self.store.last_decision() if slot is None else self.store.decision(slot)
+        except StoreError:
+            decision = None
+        return Record(decision, self.district, self.now(), language)
+
+    # Names
+
+    def asset_name(self, asset: str, words: Words) -> str:
+        """`mistral/roof` as people say it: the building's name, and the asset's."""
+        building, _, rest = asset.partition("/")
+        known = self.district.buildings.get(building)
+        shown = building if known is None else _label(known.label, words.language)
+        return f"{shown}, {words.text(rest.replace('-', ' '))}" if rest else shown
+
+    def home_name(self, home: str, words: Words) -> str:
+        """`horizon/flat-0101` as people say it: the building's name, and the flat's number."""
+        building, _, flat = home.partition("/")
+        shown = _label(self.district.buildings[building].label, words.language)
+        return words.text("{building}, flat {number}", building=shown, number=flat.removeprefix("flat-"))
+
+    def _words(self, request: Request) -> Words:
+        asked = request.query_params.get("lang")
+        return Words(chosen(asked, request.headers.get("accept-language")), self.zone)
+
+
+async def _form(request: Request) -> FormData:
+    """What a form brought; nothing larger than a form of ours."""
+    if request.method != "POST":
+        return FormData()
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        raise HTTPException(415)
+    length = request.headers.get("content-length", "")
+    if not length.isascii() or not length.isdigit() or int(length) > MOST_FORM_BYTES:
+        raise HTTPException(413)
+    return await request.form()
+
+
+def _label(label: Label, language: str) -> str:
+    return label.fr if language == "fr" else label.en
+
+
+def _hashed(name: str) -> str:
+    stem, _, suffix = name.partition(".")
+    digest = hashlib.sha256((_HERE / "static" / name).read_bytes()).hexdigest()[:12]
+    return f"{stem}.{digest}.{suffix}"

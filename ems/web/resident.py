@@ -1,0 +1,389 @@
+"""The resident's pages: a day, a month, a year of their own home. No address names a home; the session does."""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+
+from fastapi import Response
+from starlette.exceptions import HTTPException
+
+from ems.store import StoreError
+from ems.web import consumption
+from ems.web.access import Permission
+from ems.web.chart import Line
+from ems.web.consumption import ELECTRICITY, HEAT, HOT_WATER, Day, Days
+from ems.web.figures import Figure, amounts, marks, quarter_name, temperatures
+from ems.web.pages import Pages, Visit
+from ems.web.words import Words
+
+_EARLIEST_YEAR = 2000
+_USUAL_DAYS = 7  # what a day is compared with
+_FEWEST_DAYS = 4
+LITRES_PER_M3 = 1000
+
+
+@dataclass(frozen=True)
+class Step:
+    """A link to the period before or after, or to a part of this one."""
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Line3:
+    """One row of figures: what was used when."""
+
+    step: Step
+    electricity: str
+    heat: str
+    hot_water: str
+    temperature: str
+    note: str = ""
+
+
+class Resident:
+    """Adds the resident's pages."""
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+        self.store = pages.store
+        pages.route("/home", Permission.RESIDENT, self.today)
+        pages.route("/home/day/{day}", Permission.RESIDENT, self.day)
+        pages.route("/home/month", Permission.RESIDENT, self.this_month)
+        pages.route("/home/month/{month}", Permission.RESIDENT, self.month)
+        pages.route("/home/year", Permission.RESIDENT, self.this_year)
+        pages.route("/home/year/{year}", Permission.RESIDENT, self.year)
+
+    def today(self, visit: Visit) -> Response:
+        return self._day(visit, self._today())
+
+    def day(self, visit: Visit, day: str) -> Response:
+        return self._day(visit, _parsed(day, "%Y-%m-%d"))
+
+    def this_month(self, visit: Visit) -> Response:
+        return self._month(visit, self._today().replace(day=1))
+
+    def month(self, visit: Visit, month: str) -> Response:
+        return self._month(visit, _parsed(month, "%Y-%m"))
+
+    def this_year(self, visit: Visit) -> Response:
+        return self._year(visit, self._today().year)
+
+    def year(self, visit: Visit, year: str) -> Response:
+        return self._year(visit, _parsed(year, "%Y").year)
+
+    # A day
+
+    def _day(self, visit: Visit, which: date) -> Response:
+        today = self._today()
+        if which > today:
+            raise HTTPException(404)
+        words, now, zone = visit.words, self.pages.now(), self.pages.zone
+        try:
+            shown = consumption.day(self.store, visit.home, which, now, zone)
+            before = consumption.day(self.store, visit.home, which - timedelta(days=1), now, zone)
+            usual = self._usual(visit.home, which)
+        except StoreError:
+            return self._away(visit)
+        return self.pages.page(
+            visit,
+            "home_day.html",
+            day=shown,
+            total=words.fine("energy_kwh", shown.use[ELECTRICITY].total),
+            lead=_lead(shown, which == today, words),
+            compared=_compared(shown, before, usual, words),
+            electricity=_electricity(shown, words),
+            indoors=_indoors(shown, words),
+            warmth=_warmth(shown, which == today, words),
+            heat=_kwh(shown.use[HEAT].total, words),
+            hot_water=_litres(shown.use[HOT_WATER].total, words),
+            quarters=_quarters(shown, words),
+            back=Step(f"/home/day/{which - timedelta(days=1)}", words.long_day(which - timedelta(days=1))),
+            onward=None
+            if which == today
+            else Step(f"/home/day/{which + timedelta(days=1)}", words.long_day(which + timedelta(days=1))),
+        )
+
+    def _usual(self, home: str, which: date) -> float | None:
+        """Electricity of a day, mean of the week before; None when too little of it is known."""
+        first, last = which - timedelta(days=_USUAL_DAYS), which - timedelta(days=1)
+        week = consumption.days(self.store, home, first, last, self.pages.now(), self.pages.zone)
+        known = [
+            a for d, a in zip(week.dates, week.use[ELECTRICITY].amounts, strict=True)
+            if a is not None and d not in week.partly
+        ]  # fmt: skip
+        return sum(known) / len(known) if len(known) >= _FEWEST_DAYS else None
+
+    # A month, a year
+
+    def _month(self, visit: Visit, first: date) -> Response:
+        words, today = visit.words, self._today()
+        if first > today:
+            raise HTTPException(404)
+        last = first.replace(day=calendar.monthrange(first.year, first.month)[1])
+        try:
+            found = consumption.days(self.store, visit.home, first, last, self.pages.now(), self.pages.zone)
+        except StoreError:
+            return self._away(visit)
+        axis = [(str(d), min(7, last.day + 1 - d), False) for d in range(1, last.day + 1, 7)]
+        names = [words.text("on {day}", day=words.long_day(d)) for d in found.dates]
+        lines = [
+            Line3(
+                Step(f"/home/day/{d}", words.short_day(d)),
+                *_figures({m: found.use[m].amounts[i] for m in consumption.METERS}, found.temperature[i], words),
+                note=words.text("with gaps") if d in found.partly or found.use[ELECTRICITY].estimated[i] else "",
+            )
+            for i, d in enumerate(found.dates)
+            if d <= today
+        ]
+        before, after = first - timedelta(days=1), last + timedelta(days=1)
+        return self._period(
+            visit,
+            found,
+            title=words.month(first),
+            lead=words.text("Electricity used in {month}", month=words.month(first))
+            if last < today
+            else words.text("Electricity used in {month} so far", month=words.month(first)),
+            figures=[
+                amounts(
+                    found.use[meter].amounts, found.use[meter].estimated, names, axis, words,
+                    title=words.text(title), label=words.text(label), tell=_telling(meter, words), ink=ink,
+                )
+                for meter, title, label, ink in _MONTHLY
+                if found.use[meter].total is not None
+            ],
+            lines=lines,
+            back=Step(f"/home/month/{before:%Y-%m}", words.month(before)),
+            onward=None if after > today else Step(f"/home/month/{after:%Y-%m}", words.month(after)),
+        )  # fmt: skip
+
+    def _year(self, visit: Visit, year: int) -> Response:
+        words, today = visit.words, self._today()
+        if year > today.year:
+            raise HTTPException(404)
+        try:
+            found = consumption.days(
+                self.store, visit.home, date(year, 1, 1), date(year, 12, 31), self.pages.now(), self.pages.zone
+            )
+        except StoreError:
+            return self._away(visit)
+        months = consumption.months(found)
+        names = [words.text("in {month}", month=words.month(first)) for first, _, _ in months]
+        figures = []
+        for meter, title, label, ink in _YEARLY:
+            values = [of[meter] for _, of, _ in months]
+            if any(v is not None for v in values):
+                figures.append(
+                    amounts(
+                        values, [False] * 12, names, [(words.month_letter(m), 1, False) for m, _, _ in months], words,
+                        title=words.text(title), label=words.text(label), tell=_telling(meter, words), ink=ink,
+                    )
+                )  # fmt: skip
+        lines = []
+        for first, of, recorded in months:
+            length = calendar.monthrange(year, first.month)[1]
+            if first <= today:
+                note = words.text("{days} of {all} days", days=recorded, all=length) if recorded < length else ""
+                step = Step(f"/home/month/{first:%Y-%m}", words.month_name(first))
+                lines.append(Line3(step, *_figures(of, _mean_temperature(found, first), words), note=note))
+        return self._period(
+            visit,
+            found,
+            title=str(year),
+            lead=words.text("Electricity used in {month}", month=year)
+            if year < today.year
+            else words.text("Electricity used in {month} so far", month=year),
+            figures=figures,
+            lines=lines,
+            back=Step(f"/home/year/{year - 1}", str(year - 1)),
+            onward=None if year == today.year else Step(f"/home/year/{year + 1}", str(year + 1)),
+        )
+
+    def _period(
+        self,
+        visit: Visit,
+        found: Days,
+        *,
+        title: str,
+        lead: str,
+        figures: list[Figure],
+        lines: list[Line3],
+        back: Step,
+        onward: Step | None,
+    ) -> Response:
+        words = visit.words
+        return self.pages.page(
+            visit,
+            "home_period.html",
+            title=title,
+            lead=lead,
+            total=words.fine("energy_kwh", found.use[ELECTRICITY].total),
+            heat=_kwh(found.use[HEAT].total, words),
+            hot_water=_litres(found.use[HOT_WATER].total, words),
+            partly=len(found.partly),
+            figures=figures,
+            lines=lines,
+            back=back,
+            onward=onward,
+        )
+
+    def _away(self, visit: Visit) -> Response:
+        return self.pages.page(visit, "home_away.html", status=503)
+
+    def _today(self) -> date:
+        return consumption.today(self.pages.now(), self.pages.zone)
+
+
+# Meter, title of its drawing, label, ink.
+_MONTHLY = (
+    (ELECTRICITY, "Electricity each day, kWh", "Electricity", "grid"),
+    (HEAT, "Heat each day, kWh", "Heat", "heat"),
+)
+_YEARLY = (
+    (ELECTRICITY, "Electricity each month, kWh", "Electricity", "grid"),
+    (HEAT, "Heat each month, kWh", "Heat", "heat"),
+)
+TITLES = {text for _, title, label, _ in (*_MONTHLY, *_YEARLY) for text in (title, label)}
+
+
+def _parsed(text: str, pattern: str) -> date:
+    try:
+        found = datetime.strptime(text, pattern).date()  # noqa: DTZ007 -- a civil day has no zone
+    except ValueError:
+        raise HTTPException(404) from None
+    if found.year < _EARLIEST_YEAR or found.strftime(pattern) != text:
+        raise HTTPException(404)
+    return found
+
+
+def _lead(day: Day, is_today: bool, words: Words) -> str:
+    if day.use[ELECTRICITY].total is None:
+        if is_today:
+            return words.text("Nothing was measured yet today.")
+        return words.text("Nothing was measured on this day.")
+    if is_today:
+        until = words.clock(day.slots.at(_last(day.use[ELECTRICITY].amounts) + 1))
+        return words.text("Electricity you used today until {time}", time=until)
+    return words.text("Electricity you used on this day")
+
+
+def _compared(day: Day, before: Day, usual: float | None, words: Words) -> str:
+    """Against the same hours of the day before, or a whole day against the week before."""
+    total = day.use[ELECTRICITY].total
+    if total is None:
+        return ""
+    if not day.over:
+        count = _last(day.use[ELECTRICITY].amounts) + 1
+        same = before.use[ELECTRICITY].upto(count) if before.slots.count == day.slots.count else None
+        return "" if same is None else words.text(
+            "Yesterday by the same time: {amount}.", amount=words.fine("energy_kwh", same)
+        )  # fmt: skip
+    if usual is None or day.missing:
+        return ""
+    return words.text("A day of the week before: {amount} on average.", amount=words.fine("energy_kwh", usual))
+
+
+def _electricity(day: Day, words: Words) -> Figure:
+    names = [quarter_name(day.slots, i, words) for i in day.slots.flows]
+    use = day.use[ELECTRICITY]
+    return amounts(
+        use.amounts,
+        use.estimated,
+        names,
+        marks(day.slots, words),
+        words,
+        title=words.text("Electricity each quarter-hour, kWh"),
+        label=words.text("Electricity"),
+        tell=_telling(ELECTRICITY, words),
+        ink="grid",
+    )
+
+
+def _indoors(day: Day, words: Words) -> Figure | None:
+    if all(v is None for v in day.temperature):
+        return None
+    lines = [
+        Line(words.text("Temperature indoors"), day.temperature, "l3"),
+        Line(words.text("Your wish"), day.wish, "l2"),
+    ]
+    return temperatures(lines, day.slots, words, title=words.text("Temperature indoors, °C"))
+
+
+def _warmth(day: Day, is_today: bool, words: Words) -> str:
+    """The last temperature in one sentence, beside the wish."""
+    last = _last(day.temperature)
+    if last < 0:
+        return ""
+    measured = words.value("temperature_c", day.temperature[last])
+    when = words.clock(day.slots.at(last + 1))
+    asked = day.wish[last]
+    if asked is None:
+        return words.text("At {time} it was {temperature} in your home.", time=when, temperature=measured)
+    return words.text(
+        "At {time} it was {temperature} in your home; your thermostat asks for {wish}.",
+        time=when,
+        temperature=measured,
+        wish=words.value("temperature_c", asked),
+    )
+
+
+def _quarters(day: Day, words: Words) -> list[tuple[str, str, str, str, bool]]:
+    """The drawings as figures, hour by hour: (from, electricity, temperature, wish, estimated)."""
+    use, rows = day.use[ELECTRICITY], []
+    for i in range(0, day.slots.count, 4):
+        part = slice(i, i + 4)
+        known = [a for a in use.amounts[part] if a is not None]
+        warm = [t for t in day.temperature[part] if t is not None]
+        wish = [w for w in day.wish[part] if w is not None]
+        if known or warm:
+            rows.append(
+                (
+                    words.clock(day.slots.at(i)),
+                    words.number(sum(known) if known else None, 2),
+                    words.number(sum(warm) / len(warm) if warm else None, 1),
+                    words.number(wish[-1] if wish else None, 1),
+                    any(use.estimated[part]) or len(known) < 4,
+                )
+            )
+    return rows
+
+
+def _figures(of: dict[str, float | None], temperature: float | None, words: Words) -> tuple[str, str, str, str]:
+    litres = of[HOT_WATER]
+    return (
+        words.number(of[ELECTRICITY], 1),
+        words.number(of[HEAT]),
+        words.number(None if litres is None else litres * LITRES_PER_M3),
+        words.number(temperature, 1),
+    )
+
+
+def _kwh(heat: float | None, words: Words) -> str:
+    """Heat in whole kWh: its meters count no finer."""
+    return "–" if heat is None else f"{words.number(heat)} kWh"
+
+
+def _telling(meter: str, words: Words) -> Callable[[float | None], str]:
+    """How an amount of this meter is written in a sentence."""
+    return partial(_kwh, words=words) if meter == HEAT else partial(words.fine, meter)
+
+
+def _litres(m3: float | None, words: Words) -> str:
+    """Water in litres: residents know their bath."""
+    return "–" if m3 is None else words.text("{count} litres", count=words.number(m3 * LITRES_PER_M3))
+
+
+def _mean_temperature(found: Days, first: date) -> float | None:
+    of = zip(found.dates, found.temperature, strict=True)
+    known = [t for d, t in of if t is not None and d.replace(day=1) == first]
+    return sum(known) / len(known) if known else None
+
+
+def _last(values: tuple[float | None, ...]) -> int:
+    """The index of the last known value; -1 when there is none."""
+    return max((i for i, v in enumerate(values) if v is not None), default=-1)

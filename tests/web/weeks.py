@@ -1,0 +1,110 @@
+"""A made-up site of a few weeks: one home whose figures can be reckoned by hand, and the hours before now."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from ems.assets import Battery, ChargePoint, Photovoltaic, Tank
+from ems.district import District
+from ems.points import Quality, Sample
+from ems.series import Floats
+from ems.slots import SLOT, Slots, floor
+from ems.store import Store
+from tests.web.minute import NOW, decision, samples
+
+HOME = "horizon/flat-0101"
+DAYS = 40
+PEAK_KWH = 0.75  # at 19:30 local time, each day
+BASE_KWH = 0.05
+
+
+def local_hours(slots: Slots, zone: Any) -> Floats:
+    local = [start.astimezone(zone) for start in slots]
+    return np.array([at.hour + at.minute / 60 for at in local])
+
+
+def used_kwh(slots: Slots, zone: Any) -> Floats:
+    """Electricity per quarter-hour: a base load, and cooking that is highest from 19:30 to 19:45."""
+    hours = local_hours(slots, zone)
+    kwh = np.full(slots.count, BASE_KWH)
+    kwh[(hours >= 6.5) & (hours < 8)] = 0.18
+    kwh[(hours >= 12) & (hours < 13)] = 0.3
+    kwh[(hours >= 18) & (hours < 22)] = 0.22
+    kwh[hours == 19.5] = PEAK_KWH
+    return kwh
+
+
+def register(kwh: Floats, start: float) -> Floats:
+    """Readings at the start of each slot of a meter that counts these amounts."""
+    return start + np.concatenate([[0.0], np.cumsum(kwh)[:-1]])
+
+
+def fill_home(store: Store, zone: Any, now: datetime = NOW, days: int = DAYS, *, gap: bool = False) -> None:
+    """Weeks of one home until the last whole quarter-hour; with `gap`, four readings of this morning are missing."""
+    count = 96 * days
+    slots = Slots(floor(now) - count * SLOT, count)
+    hours = local_hours(slots, zone)
+    electricity = register(used_kwh(slots, zone), 1000.0)
+    if gap:
+        electricity[-16:-12] = np.nan
+    warm = 20.2 + 0.6 * np.sin((hours - 9) / 24 * 2 * np.pi)
+    store.save_series(
+        [
+            (f"{HOME}/energy_kwh", slots, electricity),
+            (f"{HOME}/heat_energy_kwh", slots, np.floor(register(np.full(count, 0.09), 300.0))),
+            (f"{HOME}/hot_water_m3", slots, np.floor(100 * register(np.full(count, 0.0012), 20.0)) / 100),
+            (f"{HOME}/temperature_c", slots, np.round(warm, 1)),
+            (f"{HOME}/setpoint_c", slots, np.where(hours >= 6, 20.0, 19.5)),
+        ]
+    )
+
+
+def fill(store: Store, district: District, zone: Any, now: datetime = NOW) -> None:
+    """Everything that the pages show: a home, tanks, power of the last hours, decisions, and the latest values."""
+    fill_home(store, zone, now, gap=True)
+    day = Slots(floor(now) - 96 * SLOT, 96)
+    hours = local_hours(day, zone)
+    series = []
+    for i, tank in enumerate(district.of(Tank)):
+        course = {
+            "top_temperature_c": 59 + 2 * np.sin(hours + i),
+            "bottom_temperature_c": 44 + 5 * np.sin(hours / 2 + i),
+            "return_temperature_c": 52 + 1.2 * np.sin(hours * 2 + i) - (3 if i == 2 else 0),
+            "mixed_temperature_c": 48 + np.sin(hours * 3 + i),
+        }
+        series += [(f"{tank}/{q}", day, np.round(v, 1)) for q, v in course.items()]
+    recent = Slots(floor(now) - 20 * SLOT, 20)
+    for name, asset in district.assets.items():
+        if f"{name}/power_kw" in district.wires and name != HOME:
+            kw = -3.0 if isinstance(asset, Photovoltaic) else 0.6
+            kw = 0.0 if isinstance(asset, Battery | ChargePoint) else kw
+            series.append((f"{name}/power_kw", recent, kw + 0.1 * np.sin(np.arange(20.0) / 5)))
+    store.save_series(series)
+    store.save_latest(unruly(district, now))
+    for ago in (16, 2, 1, 0):
+        record = decision(district, at=now - timedelta(minutes=4) - ago * SLOT)
+        store.save_decision(record["slot"], record)
+
+
+def unruly(district: District, now: datetime = NOW) -> dict[str, Sample]:
+    """The latest values, with homes that are cold, warm and silent, and a tank whose return is too cold."""
+    shown = samples(district, now)
+    at = now - timedelta(seconds=30)
+    readable = [n for n, d in district.dwellings.items() if d.thermostat and n != HOME]
+    for i, name in enumerate(readable[:9]):
+        wish, warm, heat = 20.0, 17.1 + 0.2 * i, (0.0, 1.1, 9.0)[i % 3]
+        shown[f"{name}/setpoint_c"] = Sample(wish, Quality.GOOD, at)
+        shown[f"{name}/temperature_c"] = Sample(warm, Quality.GOOD, at)
+        shown[f"{name}/heat_power_kw"] = Sample(heat, Quality.GOOD, at)
+    shown[f"{readable[9]}/temperature_c"] = Sample(27.4, Quality.GOOD, at)
+    shown[f"{readable[10]}/temperature_c"] = Sample(None, Quality.UNREACHABLE, at)
+    for tank in district.of(Tank):
+        shown[f"{tank}/bottom_temperature_c"] = Sample(44.0, Quality.GOOD, at)
+        shown[f"{tank}/return_temperature_c"] = Sample(51.2, Quality.GOOD, at)
+        shown[f"{tank}/mixed_temperature_c"] = Sample(48.1, Quality.GOOD, at)
+    third = list(district.of(Tank))[2]
+    shown[f"{third}/return_temperature_c"] = Sample(48.6, Quality.GOOD, at)
+    return shown
