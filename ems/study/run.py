@@ -241,6 +241,7 @@ def summary(done: Run) -> dict[str, Any]:
         "uncontrollable": done.figures.uncontrollable,
         "kpi": done.figures.kpi,
         "homes": done.figures.homes,
+        "dwellings": done.record.homes,
         "plans": len(done.plan_seconds),
         "refused": done.refused,
         "fallbacks": done.fallbacks,

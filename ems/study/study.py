@@ -242,7 +242,7 @@ def worse(ours: Result, other: Result, days: float, seed: int) -> list[dict[str,
     ):
         say("all", what, mine[kpi], theirs[kpi], tolerance)
     turns = "setpoint_changes_per_day/Dwelling"
-    homes = max(sum("flat" in n or "home" in n for n in ours["homes"]), 1)
+    homes = max(ours["dwellings"], 1)
     say(
         "dwellings",
         "set-point changes a day and home",
