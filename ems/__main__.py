@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ems import defaults
-from ems.demo import DemoSettings, DistrictGoneError, demo, report
+from ems.demo import DemoSettings, DistrictGoneError, FolderTakenError, demo, report
 from ems.demo import Progress as Step
 from ems.district import District, DistrictError, describe, out_of_date, read_district, relocate, write_schemas
 from ems.loop.bell import SchedulerBell
@@ -57,7 +57,15 @@ def main() -> None:
             err.print(str(refusal), style="red", highlight=False, soft_wrap=True)
         err.print(f"{len(error.refusals)} fault(s) in the district's files; `ems check` shows them again.")
         sys.exit(2)
-    except (ScenarioError, ReplayError, StoreError, NotLeaderError, DistrictGoneError, OSError) as error:
+    except (
+        ScenarioError,
+        ReplayError,
+        StoreError,
+        NotLeaderError,
+        DistrictGoneError,
+        FolderTakenError,
+        OSError,
+    ) as error:
         err.print(str(error), style="red", highlight=False)
         sys.exit(2)
 
@@ -165,6 +173,7 @@ def run(
     wired = relocate(read_district(buildings), network)
     site = Site(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    site.clock_file.unlink(missing_ok=True)  # this site lives in real time
 
     async def operate() -> None:
         planner = ChildPlanner(wired)
@@ -198,7 +207,9 @@ def run_demo(
     scenario: Annotated[Path, typer.Option(help="Scenario folder: start, seed, replayed meters.")] = SCENARIOS
     / "ordinary",
     data: Annotated[Path | None, typer.Option(help="Folder of measured series that the scenario replays.")] = None,
-    folder: Annotated[Path, typer.Option(help="Where the demo keeps its database.")] = Path("var/demo"),
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the demo keeps its database; var/demo, by network.")
+    ] = None,
     speed: Annotated[str, typer.Option(help="Site seconds per real second, or `max` for lock-step.")] = "60",
     cycles: Annotated[int | None, typer.Option(min=1, help="Stop after so many cycles.")] = None,
     headless: Annotated[bool, typer.Option("--headless", help="No pages and no panel.")] = False,
@@ -211,14 +222,16 @@ def run_demo(
 ) -> None:
     """The simulated district on real sockets, controlled, with pages: the whole way of a decision."""
     pace = _speed(speed)
+    if network is None:
+        network = _free_network(read_district(buildings))
     settings = DemoSettings(
         buildings=buildings,
         scenario=scenario,
-        folder=folder,
+        folder=folder or Path("var") / (f"demo-{network}" if network else "demo"),
         data=data,
         speed=pace,
         cycles=cycles,
-        network=_free_network(read_district(buildings)) if network is None else network,
+        network=network,
         port=0 if headless else port,
         history_days=history_days,
         sweep_minutes=sweep_minutes or (15 if pace is None else 5),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,6 +35,7 @@ from ems.slots import Slots
 from ems.store import Store
 
 HISTORY_DAYS = 35
+THE_END = "the end"  # of the past: whatever ends without it has died
 BATCH = 20  # series handed to the store at once
 
 
@@ -65,6 +67,10 @@ class Progress:
 
 class DistrictGoneError(RuntimeError):
     """The simulated district did not start, has ended, or refuses an order."""
+
+
+class FolderTakenError(RuntimeError):
+    """The demo's folder belongs to somebody else."""
 
 
 class DistrictProcess:
@@ -137,9 +143,42 @@ async def demo(
     scenario = read_scenario(settings.scenario)
     district = relocate(read_district(settings.buildings), settings.network)
     site = Site(settings.folder)
+    with _own_folder(site):
+        return await _demo(settings, scenario, district, site, on_event, on_progress, on_cycle, on_ready)
+
+
+@contextlib.contextmanager
+def _own_folder(site: Site) -> Iterator[None]:
+    """An emptied folder of this demo's own while it runs.
+
+    Raises FolderTakenError for the folder of a real site, or of a demo that runs: their data are not ours to delete.
+    """
+    mark = site.folder / "demo.lock"
+    if (site.folder / "site.db").exists() and not mark.exists():
+        raise FolderTakenError(f"{site.folder} holds the database of a site; give the demo a --folder of its own")
     site.folder.mkdir(parents=True, exist_ok=True)
-    for stale in (*site.folder.glob("site.db*"), site.weather_file, site.clock_file):
-        stale.unlink(missing_ok=True)
+    with mark.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise FolderTakenError(
+                f"another demo runs in {site.folder}; give this one a --folder of its own"
+            ) from error
+        for stale in (*site.folder.glob("site.db*"), site.weather_file, site.clock_file):
+            stale.unlink(missing_ok=True)
+        yield
+
+
+async def _demo(
+    settings: DemoSettings,
+    scenario: Scenario,
+    district: District,
+    site: Site,
+    on_event: Callable[[Event], None],
+    on_progress: Callable[[Progress], None],
+    on_cycle: Callable[[Control, DistrictProcess], Awaitable[None]],
+    on_ready: Callable[[Control, str | None], None],
+) -> tuple[Totals, District]:
     on_progress(Progress("starting the simulated district", 0, 1))
     planner = ChildPlanner(district)
     store = Store.open(site.store_url, attempts=1)  # the loop itself tries again, and says so
@@ -169,9 +208,9 @@ async def demo(
         ):
             stop_on_signals(control)
             on_ready(control, address)
-            beside = [asyncio.create_task(_keep_history(settings, scenario, control, on_progress))]
+            beside = [asyncio.create_task(_heard(_keep_history(settings, scenario, control, on_progress), control))]
             if pacing is not None:
-                beside.append(asyncio.create_task(pacing.run()))
+                beside.append(asyncio.create_task(_heard(pacing.run(), control, ends_the_run=True)))
             try:
                 totals = await control.run(settings.cycles)
             finally:
@@ -180,6 +219,16 @@ async def demo(
                 await asyncio.gather(*beside, return_exceptions=True)
     store.close()
     return totals, district
+
+
+async def _heard(work: Coroutine[Any, Any, None], control: Control, ends_the_run: bool = False) -> None:
+    """Work beside the loop whose failure is said, and ends the run where nothing could go on without it."""
+    try:
+        await work
+    except Exception as error:
+        control.say("alarm", f"{type(error).__name__}: {error}")
+        if ends_the_run:
+            control.stop()
 
 
 def _time(
@@ -208,7 +257,9 @@ async def _keep_history(
     process.start()
     sending.close()
     try:
-        while (message := await asyncio.to_thread(_receive, receiving)) is not None:
+        while (message := await asyncio.to_thread(_receive, receiving)) != THE_END:
+            if message is None:
+                raise RuntimeError("the process that simulates the past has died; history ends early")
             if isinstance(message, Progress):
                 on_progress(message)
             else:
@@ -219,7 +270,7 @@ async def _keep_history(
 
 
 def _receive(receiving: Connection) -> Any:
-    """The next message of the past, or None at its end."""
+    """The next message of the past, or None when its process is gone."""
     try:
         return receiving.recv()
     except (EOFError, OSError):
@@ -240,7 +291,7 @@ def _tell_past(sending: Connection, buildings: Path, end: datetime, days: int, s
                 sending.send(batch)
                 batch = []
         sending.send(batch)
-        sending.send(Progress("storing the past", 1, 1))
+        sending.send(THE_END)
 
 
 def report(totals: Totals, district: District, settings: DemoSettings) -> dict[str, Any]:

@@ -6,6 +6,7 @@ slabs. Positive heat flows into the zone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -429,7 +430,8 @@ def own_offset_k(home: Dwelling, offset_k: float, outlook: Outlook) -> float:
         return 0.0
     band = outlook.comfort[home.use]
     highest, lowest = max(band.ceiling_c - asked, 0.0), min(band.floor_c - asked, 0.0)
-    return min(max(offset_k, lowest), highest)
+    offset_k = min(max(offset_k, lowest), highest)
+    return math.trunc(offset_k * 10 + math.copysign(1e-6, offset_k)) / 10  # in tenths, never past the band
 
 
 def _of_zone(planned: Planned, room: Room, zone: Zone, outlook: Outlook) -> list[Setpoint]:

@@ -274,12 +274,18 @@ class BacnetLine(Line):
 
     async def send(self, commands: Sequence[Command]) -> list[Outcome]:
         """Write at each command's priority, then read back present values and our slots, many at a time."""
-        refused: dict[int, Refused] = {}
+        refused: dict[int, Outcome] = {}
+        silences = 0
         for i, command in enumerate(commands):
             try:
                 await self._put(command)
             except DeviceError as refusal:
                 refused[i] = Refused(str(refusal))
+            except NoAnswerError as silence:
+                silences += 1
+                if silences == 2:  # one lost answer costs one command; a second one is a silent station
+                    raise
+                refused[i] = Unreachable(str(silence))
         found = await self._read_back([command for i, command in enumerate(commands) if i not in refused])
         outcomes: list[Outcome] = []
         for i, command in enumerate(commands):
@@ -295,10 +301,11 @@ class BacnetLine(Line):
             await self._put(command)
         except DeviceError as refusal:
             return Refused(str(refusal))
-        except NoAnswerError as silence:
-            self.breaker.failed(str(silence))
+        except Exception as fault:  # whatever a station answers, the heartbeats of the others go on
+            why = str(fault) if isinstance(fault, NoAnswerError) else f"{type(fault).__name__}: {fault}"
+            self.breaker.failed(why)
             self.note_health()
-            return Unreachable(str(silence))
+            return Unreachable(why)
         self.breaker.answered()
         return Written(command.value)
 
@@ -337,10 +344,14 @@ class BacnetLine(Line):
         if present is None or isinstance(present, PropertyFault):
             return Unreachable(f"written, but {command.point} could not be read back: {present}")
         if command.value is None:
-            if slot is None or isinstance(slot, PropertyFault):
+            if isinstance(slot, PropertyFault) or _slot(item, command.priority) not in found:
+                return Unreachable(f"released, but our slot of {command.point} could not be read back: {slot}")
+            if slot is None:
                 return Written(present)
             return Refused(f"the device acknowledged, but still holds {slot} at priority {command.priority}")
-        if _equal(present, command.value):
+        if isinstance(slot, PropertyFault) or _slot(item, command.priority) not in found:
+            return Unreachable(f"written, but our slot of {command.point} could not be read back: {slot}")
+        if _equal(present, command.value) and isinstance(slot, float) and _equal(slot, command.value):
             return Written(command.value)
         if not isinstance(slot, float) or not _equal(slot, command.value):
             return Refused(f"the device acknowledged, but holds {slot} at priority {command.priority}")

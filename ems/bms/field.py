@@ -40,6 +40,13 @@ class FieldLink(Protocol):
     async def refresh(self, now: datetime) -> dict[str, Outcome]:
         """Count heartbeats and rewrite what falls back otherwise. What was written, by point."""
 
+    @property
+    def standing(self) -> Mapping[str, Command]:
+        """The commands that stand in devices because of us, by point."""
+
+    def adopt(self, commands: Sequence[Command]) -> None:
+        """Take over what a process before this one left standing: kept alive and expired as our own."""
+
     def renew(self, points: Collection[str], until: datetime) -> None:
         """Let the standing commands of `points` hold until `until`; what nobody renews is given back."""
 
@@ -135,6 +142,12 @@ class Field:
         async with self._writing:
             return await self._refresh(now)
 
+    def adopt(self, commands: Sequence[Command]) -> None:
+        """Take over what a process before this one left standing: kept alive and expired as our own."""
+        for command in commands:
+            if command.point in self.wires and command.value is not None:
+                self._standing.setdefault(command.point, _Standing(command, None))
+
     def renew(self, points: Collection[str], until: datetime) -> None:
         """Let the standing commands of `points` hold until `until`; what nobody renews is given back."""
         for point in points:
@@ -196,6 +209,11 @@ class Field:
             case Written() | Overridden() if command.value is None:
                 self._standing.pop(command.point, None)
             case Written() | Overridden():
+                stood = self._standing.get(command.point)
+                if stood is not None and stood.command.key == command.key:
+                    # A rewrite of what was renewed meanwhile: the later expiry holds.
+                    until = max(stood.command.expires_at, command.expires_at)
+                    command = replace(command, expires_at=until)
                 self._standing[command.point] = _Standing(command, self._site_now)
             case Refused() | Unreachable():
                 pass  # what stood before may still stand
@@ -205,7 +223,8 @@ class Field:
         watchdog, limits = wire.device.type.watchdog, wire.measure.write
         if watchdog is None or watchdog.kind != "rewrite" or limits is None or limits.wears_flash:
             return False
-        return item.at is None or now - item.at >= timedelta(seconds=watchdog.timeout_s / 3)
+        # A clock that went back makes it due too.
+        return item.at is None or not timedelta(0) <= now - item.at < timedelta(seconds=watchdog.timeout_s / 3)
 
 
 def _heartbeats(wires: Mapping[str, Wire]) -> tuple[str, ...]:

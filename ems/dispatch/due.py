@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from ems.command import Command, Setpoint
 from ems.district import BacnetObject, District, Register, Wire
@@ -39,14 +40,14 @@ def due(
     district: District,
     snapshot: Snapshot,
     standing: Mapping[str, float],
-    overridden: Collection[str] = (),
+    overridden: Mapping[str, float] = MappingProxyType({}),
     expires_at: datetime,
 ) -> list[Command]:
     """The commands that make the field stand where the plan wants it.
 
     `standing` holds what we last had confirmed per point. A point is left alone while a person holds it
-    (`snapshot.overrides`, or `overridden` by somebody at the device), while its asset is out of service, and when it
-    already stands there by our command. A large change is taken in steps of the device's ramp.
+    (`snapshot.overrides`, or `overridden` by somebody at the device, with what we hold below), while its asset is out
+    of service, and when it already stands there by our command. A large change is taken in steps of the device's ramp.
     """
     commands: list[Command] = []
     slot = slot_number(snapshot.at)
@@ -60,8 +61,9 @@ def due(
         ours = standing.get(setpoint.point)
         if ours is not None and _same(ours, value) and found is not None and _same(found, value):
             continue
-        if setpoint.point in overridden and found is not None and ours is not None and not _same(found, ours):
-            continue  # somebody holds it higher: we do not fight, we look again next slot
+        below = overridden.get(setpoint.point)
+        if below is not None and found is not None and not _same(found, below):
+            continue  # somebody still holds it higher: we do not fight, we look again next slot
         commands.append(
             Command(
                 key=f"{slot}:{setpoint.point}",

@@ -25,18 +25,22 @@ class Permission:
 
 def permit(commands: Sequence[Command], *, district: District, snapshot: Snapshot, now: datetime) -> Permission:
     """Checks commands against authority, expiry and the envelope. A relinquishing command is always allowed."""
-    gate = _Gate(district, snapshot, {c.point: c.value for c in commands if c.value is not None})
-    allowed: list[Command] = []
+    once: dict[str, Command] = {}
     refused: list[tuple[Command, Refused]] = []
-    seen: set[str] = set()
     for command in commands:
-        why = "is commanded twice in one slot" if command.point in seen else gate.refusal(command, now)
-        seen.add(command.point)
-        if why is None:
-            allowed.append(command)
+        if command.point in once:
+            refused.append((command, Refused("is commanded twice in one slot")))
         else:
-            refused.append((command, Refused(why)))
-    return gate.shed_overloads(allowed, refused)
+            once[command.point] = command
+    allowed = list(once.values())
+    while True:
+        # What was refused will not stand: the rest is judged again without it, until nothing more falls.
+        gate = _Gate(district, snapshot, {c.point: c.value for c in allowed if c.value is not None})
+        said = {c.point: why for c in allowed if (why := gate.refusal(c, now)) is not None}
+        if not said:
+            return gate.shed_overloads(allowed, refused)
+        refused += [(c, Refused(said[c.point])) for c in allowed if c.point in said]
+        allowed = [c for c in allowed if c.point not in said]
 
 
 def limits_of(wire: Wire, district: District) -> envelope.Limits:
@@ -105,6 +109,9 @@ class _Gate:
                     self.standing(asset.point("heating_setpoint_c")),
                     self.standing(asset.point("cooling_setpoint_c")),
                 )
+            case Tank(), "setpoint_c":
+                leaving = self.standing(f"{asset.plant}/hot_water_leaving_setpoint_c")
+                return None if leaving is None else envelope.leaves_too_cool(leaving, [value])
             case Tank(), "charge_on" if value < 1:
                 return envelope.starves_hot_water(
                     self.snapshot.value(asset.point("top_temperature_c")),

@@ -30,7 +30,7 @@ def sessions(district: District, snapshot: Snapshot, previous: Mapping[str, Sess
         if state is None or round(state) not in (PLUGGED, CHARGING):
             continue
         taken_kwh = snapshot.value(point.point("session_energy_kwh"))
-        typical_kwh = point.shared_car_kwh * SHARED_CAR_SHARE or VISITOR_KWH
+        typical_kwh = point.shared_car_kwh * SHARED_CAR_SHARE if point.shared_car_kwh > 0 else VISITOR_KWH
         needed_kwh = typical_kwh if taken_kwh is None else max(typical_kwh - taken_kwh, 0.0)
         found[name] = Session(name, needed_kwh, _departure(name, snapshot.at, zone, previous))
     for name, room in district.of(BikeRoom).items():

@@ -35,7 +35,7 @@ from ems.points import Quality, Sample
 from ems.series import Floats, Forecast, History
 from ems.slots import SLOT, Slots, floor, slot_number, slot_start
 from ems.snapshot import Session, Snapshot
-from ems.store import HeldBy, Lease, Store, StoreBusy
+from ems.store import HeldBy, LeadershipLost, Lease, Store, StoreBusy, StoreError
 
 T = TypeVar("T")
 
@@ -69,11 +69,10 @@ class Totals:
     refused: int = 0
     overridden: int = 0
     unreachable: int = 0
-    bad_quality: int = 0
+    bad_quality: int = 0  # points without a good value, in the worst sweep
     fallbacks: int = 0
     points_read: int = 0  # in the last sweep
     sweeps: int = 0
-    skipped_sweeps: int = 0
     readings_stored: int = 0
     relinquished_at_exit: int = 0
     cold_starts: int = 0  # meters forecast without any history of their own, in the last cycle
@@ -89,6 +88,8 @@ class Settings:
     weather_file: Path | None = None
     sweep_every: timedelta = timedelta(minutes=1)
     horizon_slots: int = HORIZON_SLOTS
+    patience: timedelta = timedelta(minutes=1)  # of real time, for a database that somebody holds
+    exit_patience: timedelta = timedelta(seconds=6)  # the same once the field is given back
 
 
 class NotLeaderError(RuntimeError):
@@ -135,8 +136,11 @@ class Control:
         self._failed = 0  # cycles that ended without a plan of their own
         self._beats = heartbeats(district)
         self._recent = Recent(store.history, history_points(district))
-        self._minutes = Minutes(frozenset(p for p, w in district.wires.items() if not w.writable))
-        self._overridden: set[str] = set()
+        measured = frozenset(p for p, w in district.wires.items() if not w.writable)
+        self._minutes = Minutes(measured, settings.sweep_every)
+        self._overridden: dict[str, float] = {}  # points held by somebody at the device, and what we hold below
+        self._unheard: set[str] = set()  # points whose watchdog cannot be kept content
+        self._open_slot: int | None = None  # the slot whose run is begun and not closed
         self._silent: set[str] = set()  # buses that do not answer
         self._absent: set[str] = set()  # feeds that are missing
         self._last_sweep: datetime | None = None
@@ -151,26 +155,47 @@ class Control:
 
     async def run(self, cycles: int | None = None) -> Totals:
         """Runs until `stop`, or for a number of cycles; then gives every command back."""
+        await self.lead()
         await self.bell.start()
-        alive: asyncio.Task[None] | None = None
+        alive = asyncio.create_task(self._keep_alive())
         try:
-            await self.lead()
-            alive = asyncio.create_task(self._keep_alive())
             while True:
-                await self._interruptible(self._tick(self.clock.now()))
+                await self._interruptible(self.tick(self.clock.now()))
                 if self._stopping.is_set() or (cycles is not None and self.totals.plans + self._failed >= cycles):
                     break
                 await self._interruptible(self.bell.ring())
                 if self._stopping.is_set():
                     break
+        except LeadershipLost:
+            self._lease = None  # the field is another process's now: nothing more is written, not even a release
+            raise
         finally:
+            self._stopping.set()
             await self.bell.stop()
-            if alive is not None:
-                alive.cancel()
-            if (lease := self._lease) is not None:
-                await self.relinquish()
-                await self._stored(lambda: self.store.leadership.release(lease, self.real.now()))
+            await alive
+            if self._lease is not None:
+                await self._leave(self._lease)
         return self.totals
+
+    async def _leave(self, lease: Lease) -> None:
+        """Gives the field back and the lock up, as far as the store lets us: the field comes first."""
+        await self.relinquish()
+        with self._said_if_store_fails("the end of this run is not on record"):
+            if (slot := self._open_slot) is not None:
+                await self._stored(
+                    lambda: self.store.journal.close_run(slot, "failed", self.clock.now(), "stopped"),
+                    self.settings.exit_patience,
+                )
+            await self._stored(
+                lambda: self.store.leadership.release(lease, self.real.now()), self.settings.exit_patience
+            )
+
+    @contextmanager
+    def _said_if_store_fails(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except StoreError as error:
+            self.say("alarm", f"{what}: {error}")
 
     def stop(self) -> None:
         """Ends the run: thinking and waiting at once, writing when it is done."""
@@ -215,47 +240,85 @@ class Control:
                 f"{taken.owner} controls this site (until {taken.expires_at:%H:%M:%S} UTC); stop it first"
             )
         self._lease = taken
+        # What a process before this one left in devices is kept alive, and expires, as if it were ours.
+        self.field.adopt(await self._stored(self.store.journal.standing))
 
-    async def _tick(self, now: datetime) -> None:
-        lease = self._lease
-        assert lease is not None
-        self._lease = await self._stored(lambda: self.store.leadership.renew(lease, self.real.now(), LEASE))
-        await self._refresh(now)
+    async def tick(self, now: datetime) -> None:
+        """One ring of the bell. The loop outlives whatever goes wrong in it, except that it leads no longer."""
+        begun = time.monotonic()
         slot = slot_number(now)
-        if slot != self._last_slot:
-            self._last_slot = slot
-            if isinstance(self.clock, FastClock):
-                self.clock.hold_at = slot_start(slot + 1)  # site time waits for an unfinished cycle
-            begun = time.monotonic()
-            try:
+        if self._last_slot is not None and slot < self._last_slot:
+            self.say("alarm", f"the clock went back to {now:%Y-%m-%d %H:%M:%S}; decided slots are not decided again")
+        deciding = slot != self._last_slot
+        try:
+            await self._renew_lease()
+            await self._refresh(now)
+            if deciding:
+                self._last_slot = slot
+                if isinstance(self.clock, FastClock):
+                    self.clock.hold_at = slot_start(slot + 1)  # site time waits for an unfinished cycle
                 await self.cycle(slot, now)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                # The loop outlives any single cycle; what stands in the field goes on standing.
+            elif self._last_sweep is None or not timedelta(0) <= now - self._last_sweep < self.settings.sweep_every:
+                await self._sweep(now)
+        except (asyncio.CancelledError, LeadershipLost):
+            raise
+        except Exception as error:
+            self.say("alarm", f"{slot_start(slot):%H:%M}: {type(error).__name__}: {error}; the loop goes on")
+            if deciding:
                 self._failed += 1
-                self.say("alarm", f"cycle {slot_start(slot):%H:%M} failed: {type(error).__name__}: {error}")
-            finally:
+                await self._close_failed(slot, error)
+        finally:
+            if deciding:
                 self.totals.cycle_seconds.append(time.monotonic() - begun)
                 if isinstance(self.clock, FastClock):
                     self.clock.hold_at = None
-            if self.on_cycle is not None:
-                await self.on_cycle(self)
-        elif self._last_sweep is None or now - self._last_sweep >= self.settings.sweep_every:
-            await self._sweep(now)
+        if deciding and self.on_cycle is not None:
+            await self.on_cycle(self)
+
+    async def _close_failed(self, slot: int, error: Exception) -> None:
+        with self._said_if_store_fails("the failed cycle is not on record"):
+            why = f"{type(error).__name__}: {error}"
+            await self._stored(
+                lambda: self.store.journal.close_run(slot, "failed", self.clock.now(), why), self.settings.exit_patience
+            )
+            self._open_slot = None
+
+    async def _renew_lease(self) -> None:
+        lease = self._lease
+        assert lease is not None
+        try:
+            self._lease = await self._stored(
+                lambda: self.store.leadership.renew(lease, self.real.now(), LEASE), timedelta(0)
+            )
+        except StoreBusy:
+            return  # said already; the row is renewed with the next ring, and the lock is held all the same
 
     async def _refresh(self, now: datetime) -> None:
         """Keeps the devices' watchdogs content, once a site minute."""
-        if self._refreshed_at is None or now - self._refreshed_at >= REFRESH_EVERY:
-            self._refreshed_at = now
-            with self._undisturbed():
-                await self.field.refresh(now)
+        # A clock that went back must not silence the heartbeats: anything but a little later is due.
+        if self._refreshed_at is not None and timedelta(0) <= now - self._refreshed_at < REFRESH_EVERY:
+            return
+        self._refreshed_at = now
+        before = self.field.standing
+        with self._undisturbed():
+            outcomes = await self.field.refresh(now)
+        unheard = sorted(p for p, outcome in outcomes.items() if isinstance(outcome, Refused))
+        for point in [p for p in unheard if p not in self._unheard]:
+            self.say("alarm", f"{point} cannot be kept alive: {outcomes[point]}")
+        self._unheard = set(unheard)
+        expired = [command for point, command in before.items() if point not in self.field.standing]
+        if expired:
+            self.say("alarm", f"{len(expired)} commands expired and were given back, first {expired[0].point}")
+            await self._record_given_back(expired)
 
     async def _keep_alive(self) -> None:
         """The same while a long cycle keeps the loop busy. In lock-step time stands still then, and so does this."""
-        while True:
+        while not self._stopping.is_set():
             await asyncio.sleep(0.1)
-            await self._refresh(self.clock.now())
+            try:
+                await self._refresh(self.clock.now())
+            except Exception as error:
+                self.say("alarm", f"devices could not be kept alive: {type(error).__name__}: {error}")
 
     # One cycle
 
@@ -267,11 +330,14 @@ class Control:
         self._timing = {}
         with self._timed("sweep"):
             await self._sweep(now)
-        if run.state == "done":
-            return  # the process before this one finished it
+        if run.state != "running":
+            self.say("info", f"{slot_start(slot):%H:%M} is {run.state} already; the next slot is decided as usual")
+            return
+        self._open_slot = slot
         snapshot = await self._step(slot, "snapshot", self._snapshot, memory.dump_snapshot, memory.load_snapshot)
         standing = await self._stored(journal.last_confirmed)
-        deviations = [d for d in verify(standing, snapshot) if d.point not in self._overridden]
+        seen = Snapshot(at=now, samples=self.samples)  # not the recalled one: a resumed slot has written since
+        deviations = [d for d in verify(standing, seen) if d.point not in self._overridden]
         for deviation in deviations:
             self.say("alarm", f"{deviation}; it is written again")
 
@@ -307,13 +373,14 @@ class Control:
         )
         await self._stored(lambda: self.store.save_decision(slot, record))
         await self._stored(lambda: journal.close_run(slot, "done", self.clock.now()))
+        self._open_slot = None
         if plan is None:
             self._failed += 1
         else:
             self.totals.plans += 1
 
     def _renew(self, standing: Mapping[str, float], plan: Plan | None) -> None:
-        """Prolongs what stands and goes on being wanted; what nobody renews the adapters give back when it expires."""
+        """Prolongs what stands while a plan holds; what nobody renews the adapters give back when it expires."""
         age = timedelta(0) if plan is not None or self.plan is None else self.clock.now() - self.plan.slots.start
         if plan is not None or (self.plan is not None and age <= PLAN_HOLDS):
             self.field.renew(standing, floor(self.clock.now()) + 2 * SLOT)
@@ -337,18 +404,10 @@ class Control:
         return permission
 
     async def _write(self, commands: list[Command]) -> dict[str, Outcome]:
-        """Writes what is not known to have been written already, by this process or the one before it."""
+        """Writes what is not on record as written: after a crash, by the process before this one."""
         states = await self._stored(lambda: self.store.journal.states([c.key for c in commands]))
-        outcomes: dict[str, Outcome] = {}
-        pending: list[Command] = []
-        for command in commands:
-            found = self.samples.get(command.point)
-            if states.get(command.key) == "written":
-                outcomes[command.key] = Written(command.value)
-            elif found is not None and found.usable == command.value and command.previous != command.value:
-                outcomes[command.key] = Written(command.value)  # written before a crash, and not yet on record
-            else:
-                pending.append(command)
+        outcomes: dict[str, Outcome] = {c.key: Written(c.value) for c in commands if states.get(c.key) == "written"}
+        pending = [c for c in commands if c.key not in outcomes]
         written = await self.field.write(pending)
         outcomes |= dict(zip([c.key for c in pending], written, strict=True))
         await self._stored(lambda: self.store.journal.record_outcomes(outcomes))
@@ -427,7 +486,8 @@ class Control:
         self._last_sweep = now
         self.totals.sweeps += 1
         self.totals.points_read = sum(1 for s in self.samples.values() if s.quality is not Quality.UNREACHABLE)
-        self.totals.bad_quality = sum(1 for s in self.samples.values() if not s.is_good)
+        bad = sum(1 for s in self.samples.values() if not s.is_good)
+        self.totals.bad_quality = max(self.totals.bad_quality, bad)
         self._watch_buses()
         await self._save(self._minutes.add(self.samples, now))
 
@@ -469,9 +529,10 @@ class Control:
             self._busy_since = None
             self.say("recovered", f"the database is free again after {waited_s:.0f} s")
 
-    async def _stored(self, call: Callable[[], T]) -> T:
-        """One call to the store off the event loop; while the database is locked it is tried again, for a minute."""
-        deadline = time.monotonic() + 60
+    async def _stored(self, call: Callable[[], T], patience: timedelta | None = None) -> T:
+        """One call to the store off the event loop; while the database is locked it is tried again for a while."""
+        patience = self.settings.patience if patience is None else patience
+        deadline = time.monotonic() + patience.total_seconds()
         while True:
             try:
                 async with self._store_lock:
@@ -516,10 +577,11 @@ class Control:
             match outcome:
                 case Written():
                     self.totals.setpoints_confirmed += 1
-                    self._overridden.discard(command.point)
+                    self._overridden.pop(command.point, None)
                 case Overridden(read_back, holder):
                     self.totals.overridden += 1
-                    self._overridden.add(command.point)
+                    if command.value is not None:
+                        self._overridden[command.point] = command.value
                     self.say(
                         "alarm", f"{command.point}: asked {command.value}, stands at {read_back}: {holder} holds it"
                     )
@@ -528,9 +590,7 @@ class Control:
                     self.say("alarm", f"{command.point} = {command.value} refused by the device: {why}")
                 case Unreachable(why):
                     self.totals.unreachable += 1
-                    if command.point.rpartition("/")[0].partition("/")[0] not in {
-                        b.partition("/")[0] for b in self._silent
-                    }:
+                    if self.district.wires[command.point].bus.name not in self._silent:
                         self.say("alarm", f"{command.point} = {command.value} not delivered: {why}")
                 case _:
                     assert_never(outcome)
@@ -539,31 +599,63 @@ class Control:
         return {k: v for k, v in asdict(self.totals).items() if isinstance(v, int)}
 
     async def relinquish(self) -> int:
-        """Gives every standing command back to the devices' own control. Returns how many were given back."""
-        journal, now = self.store.journal, self.clock.now()
-        standing = await self._stored(journal.standing)
-        commands = [
-            Command(key=f"release:{c.key}", point=c.point, value=None, expires_at=now + SLOT, previous=c.value)
-            for c in standing
-        ]
-        await self._stored(lambda: journal.commit_intents(commands, self.fence))
-        outcomes = await self.field.write(commands)
-        await self._stored(lambda: journal.record_outcomes({c.key: o for c, o in zip(commands, outcomes, strict=True)}))
+        """Gives every standing command back to the devices' own control. Returns how many were given back.
+
+        The field comes before the record: with the store gone, what this process knows to stand is given back.
+        """
+        now = self.clock.now()
+        standing = {c.point: c for c in self.field.standing.values() if c.point not in self._beats}
+        with self._said_if_store_fails("the journal cannot be read; what this process wrote is given back"):
+            standing |= {
+                c.point: c for c in await self._stored(self.store.journal.standing, self.settings.exit_patience)
+            }
+        given: list[Command] = []
+        kept = list(standing.values())
+        for _ in range(2):  # a lost answer is worth a second try
+            outcomes = await self.field.write([_release(c, now) for c in kept])
+            given += [c for c, o in zip(kept, outcomes, strict=True) if isinstance(o, Written | Overridden)]
+            kept = [c for c, o in zip(kept, outcomes, strict=True) if not isinstance(o, Written | Overridden)]
+            if not kept:
+                break
         # A heartbeat that stops says the same as one given back, only later.
         await self.field.write(
             [Command(key=f"release:{p}", point=p, value=None, expires_at=now + SLOT) for p in sorted(self._beats)]
         )
-        given = [c for c, o in zip(commands, outcomes, strict=True) if isinstance(o, Written | Overridden)]
-        kept = [c for c, o in zip(commands, outcomes, strict=True) if not isinstance(o, Written | Overridden)]
-        await self._stored(lambda: self.store.save_setpoints({c.point: None for c in given}, now))
+        with self._said_if_store_fails("what was given back is not on record"):
+            await self._record_given_back(given)
+        self._overridden.clear()
         self.totals.relinquished_at_exit = len(given)
         if kept:
-            self.say("alarm", f"{len(kept)} commands could not be given back, first {kept[0].point}: its watchdog will")
+            self.say("alarm", f"{len(kept)} commands could not be given back, first {kept[0].point}")
         self.say("info", f"{len(given)} commands given back to local control")
         return len(given)
+
+    async def _record_given_back(self, commands: list[Command]) -> None:
+        """Puts on record that devices hold these commands no longer."""
+        now, journal, fence = self.clock.now(), self.store.journal, self.fence
+        releases = [_release(c, now) for c in commands]
+        await self._stored(lambda: journal.commit_intents(releases, fence), self.settings.exit_patience)
+        await self._stored(
+            lambda: journal.record_outcomes({c.key: Written(None) for c in releases}), self.settings.exit_patience
+        )
+        await self._stored(
+            lambda: self.store.save_setpoints({c.point: None for c in commands}, now), self.settings.exit_patience
+        )
 
     @property
     def fence(self) -> int:
         """The number that shows this process to be the newest leader."""
         assert self._lease is not None
         return self._lease.fence
+
+
+def _release(command: Command, now: datetime) -> Command:
+    """The command that takes another one back."""
+    return Command(
+        key=f"release:{command.key}",
+        point=command.point,
+        value=None,
+        expires_at=now + SLOT,
+        priority=command.priority,
+        previous=command.value,
+    )

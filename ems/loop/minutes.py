@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ems.points import Quality, Sample, is_counter, quantity_of
 from ems.slots import SLOT_SECONDS, slot_number, slot_start
@@ -32,6 +32,7 @@ class Minutes:
     """
 
     points: frozenset[str]
+    sweep_every: timedelta = timedelta(minutes=1)  # a counter read later than this after the start does not count
     slot: int | None = None
     held: dict[str, _Held] = field(default_factory=dict)
 
@@ -44,7 +45,6 @@ class Minutes:
         on_boundary = now == slot_start(slot)
         if slot == self.slot:
             self._take_means(samples)
-            self._take_counters(samples)
             return []
         if on_boundary and self.slot == slot - 1:
             self._take_means(samples)
@@ -52,7 +52,8 @@ class Minutes:
         self.slot, self.held = slot, {}
         if not on_boundary:
             self._take_means(samples)
-        self._take_counters(samples)
+        if now - slot_start(slot) < self.sweep_every:
+            self._take_counters(samples)
         return closed
 
     def _take_means(self, samples: Mapping[str, Sample]) -> None:
@@ -69,10 +70,8 @@ class Minutes:
         for point in self._counters:
             if (sample := samples.get(point)) is not None:
                 held = self.held.setdefault(point, _Held())
-                if (value := sample.usable) is None:
-                    held.worst = sample.quality
-                elif held.at_start is None:
-                    held.at_start = value
+                held.at_start = sample.usable
+                held.worst = sample.quality
 
     def _readings(self) -> list[Reading]:
         if self.slot is None:
@@ -81,5 +80,6 @@ class Minutes:
         closed: list[Reading] = []
         for point, held in self.held.items():
             value = held.at_start if point in self._counters else held.total / held.count if held.count else None
-            closed.append((point, start_s, value, held.worst if value is None else Quality.GOOD))
+            worst = Quality.MISSING if held.worst is Quality.GOOD else held.worst
+            closed.append((point, start_s, value, worst if value is None else Quality.GOOD))
         return closed

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -22,6 +23,13 @@ from ems.slots import Slots
 from ems.snapshot import Snapshot
 
 T = TypeVar("T")
+
+
+LIMIT_S = 240.0  # of real time for one answer: beyond it a quarter-hour would pass without a plan
+
+
+class PlannerLostError(RuntimeError):
+    """The planner's process died or hung, and so did the one that replaced it."""
 
 
 class Planner(Protocol):
@@ -39,32 +47,57 @@ class Planner(Protocol):
 
 
 class ChildPlanner:
-    """The planner of a running site: one warm child process."""
+    """The planner of a running site: one warm child process.
 
-    def __init__(self, district: District) -> None:
-        self._pool = ProcessPoolExecutor(
+    A child that dies or hangs costs one answer: it is replaced, and the call is tried once more.
+    """
+
+    def __init__(self, district: District, limit_s: float = LIMIT_S) -> None:
+        self._district = district
+        self._limit_s = limit_s
+        self._pool = self._fresh()
+
+    def _fresh(self) -> ProcessPoolExecutor:
+        pool = ProcessPoolExecutor(
             max_workers=1,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start,
-            initargs=(district,),
+            initargs=(self._district,),
         )
-        self._pool.submit(_ready)  # the child starts with its first call: let that be now, beside everything else
+        pool.submit(_ready)  # the child starts with its first call: let that be now, beside everything else
+        return pool
 
     async def forecast(
         self, history: History, weather: Mapping[str, Forecast], slots: Slots, issued_at: datetime
     ) -> tuple[dict[str, Forecast], float]:
-        return await asyncio.get_running_loop().run_in_executor(
-            self._pool, _forecast, history, dict(weather), slots, issued_at
-        )
+        return await self._ask(_forecast, history, dict(weather), slots, issued_at)
 
     async def plan(
         self, snapshot: Snapshot, forecasts: Mapping[str, Forecast], slots: Slots, previous: Plan | None
     ) -> tuple[Plan, float]:
-        return await asyncio.get_running_loop().run_in_executor(
-            self._pool, _plan, snapshot, dict(forecasts), slots, previous
-        )
+        return await self._ask(_plan, snapshot, dict(forecasts), slots, previous)
+
+    async def _ask(self, call: Callable[..., tuple[T, float]], *arguments: object) -> tuple[T, float]:
+        try:
+            return await self._asked(call, *arguments)
+        except (BrokenProcessPool, TimeoutError):
+            self.stop()
+            self._pool = self._fresh()
+        try:
+            return await self._asked(call, *arguments)
+        except TimeoutError as error:
+            raise PlannerLostError(f"the planner gave no answer within {self._limit_s:g} s, twice") from error
+        except BrokenProcessPool as error:
+            raise PlannerLostError("the planner's process died, twice") from error
+
+    async def _asked(self, call: Callable[..., tuple[T, float]], *arguments: object) -> tuple[T, float]:
+        work = asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
+        return await asyncio.wait_for(work, self._limit_s)
 
     def stop(self) -> None:
+        # A hung solver hears no polite word, and the executor has no public way to end one before Python 3.14.
+        for child in list((self._pool._processes or {}).values()):
+            child.kill()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

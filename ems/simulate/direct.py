@@ -25,6 +25,7 @@ class DirectField:
         self.world = world
         self.health: Mapping[str, BusHealth] = {}
         self._held: dict[str, float] = {}
+        self._standing: dict[str, Command] = {}
         self._beats = heartbeats(district)
 
     async def start(self) -> None:
@@ -56,15 +57,24 @@ class DirectField:
         if write is None:
             return Refused("the point cannot be written")
         if command.value is None:
+            self._standing.pop(command.point, None)
             self._held.pop(command.point, None)
             value = write.release
         elif not write.minimum <= command.value <= write.maximum:
             return Refused(f"{command.value} is outside {write.minimum}..{write.maximum}")
         else:
             value = self._held[command.point] = command.value
+            self._standing[command.point] = command
         if command.point not in self._beats:
             self.world.command(command.point, value)
         return Written(command.value)
+
+    @property
+    def standing(self) -> Mapping[str, Command]:
+        return dict(self._standing)
+
+    def adopt(self, commands: Sequence[Command]) -> None:
+        self._standing |= {c.point: c for c in commands}
 
     def renew(self, points: Collection[str], until: datetime) -> None:
         return None

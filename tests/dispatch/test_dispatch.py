@@ -67,10 +67,11 @@ def test_a_person_is_not_fought(district: District) -> None:
     seen = snapshot({OFFSET: 0.0}, overrides={OFFSET: held})
     assert due(wanted, district=district, snapshot=seen, standing={}, expires_at=SOON) == []
     at_device = snapshot({OFFSET: -1.0})
-    assert (
-        due(wanted, district=district, snapshot=at_device, standing={OFFSET: 0.5}, overridden={OFFSET}, expires_at=SOON)
-        == []
-    )
+    held_below = {OFFSET: 0.3}  # what stands in our own slot of the priority array
+    assert due(wanted, district=district, snapshot=at_device, standing={}, overridden=held_below, expires_at=SOON) == []
+    # They let go: our slot's value is back, and what is wanted now goes out again.
+    let_go = snapshot({OFFSET: 0.3})
+    assert due(wanted, district=district, snapshot=let_go, standing={}, overridden=held_below, expires_at=SOON)
 
 
 def test_an_asset_out_of_service_is_left_alone(district: District) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,9 @@ from ems.district import District, read_district
 from ems.loop.bell import VirtualBell
 from ems.loop.clock import LockStep
 from ems.loop.control import Control, Event, NotLeaderError, Settings, Totals
-from ems.loop.planner import OwnPlanner
+from ems.loop.planner import ChildPlanner, OwnPlanner
 from ems.optimise import Plan
-from ems.series import Forecast
+from ems.series import Forecast, History
 from ems.simulate.direct import DirectField
 from ems.simulate.plant import World
 from ems.slots import Slots, slot_number
@@ -40,6 +41,9 @@ def district(tmp_path_factory: pytest.TempPathFactory) -> District:
     return read_district(folder)
 
 
+OnCycle = Callable[[Control], Awaitable[None]]
+
+
 class Site:
     """A small district under control in virtual time. Its database outlives the control."""
 
@@ -50,7 +54,7 @@ class Site:
         self.link = DirectField(district, self.world)
         self.events: list[Event] = []
 
-    def control(self, planner: OwnPlanner | None = None) -> Control:
+    def control(self, planner: OwnPlanner | None = None, on_cycle: OnCycle | None = None) -> Control:
         async def advance(to: datetime) -> None:
             self.world.advance(to)
 
@@ -58,17 +62,20 @@ class Site:
         return Control(
             self.district,
             field_link=self.link,
-            store=Store.open(self.url),
+            store=Store.open(self.url, busy_timeout_s=0.05, attempts=1),
             planner=planner or OwnPlanner(self.district),
             clock=clock,
             bell=VirtualBell(clock),
-            settings=Settings(owner="test", horizon_slots=96),
+            settings=Settings(owner="test", horizon_slots=96, exit_patience=timedelta(seconds=0.1)),
             on_event=self.events.append,
+            on_cycle=on_cycle,
         )
 
-    def run(self, cycles: int, planner: OwnPlanner | None = None) -> tuple[Totals, Control]:
+    def run(
+        self, cycles: int, planner: OwnPlanner | None = None, on_cycle: OnCycle | None = None
+    ) -> tuple[Totals, Control]:
         async def go() -> tuple[Totals, Control]:
-            control = self.control(planner)
+            control = self.control(planner, on_cycle)
             try:
                 return await control.run(cycles), control
             finally:
@@ -164,3 +171,80 @@ def test_two_loops_do_not_share_a_site(district: District, tmp_path: Path) -> No
         other.leadership.take("somebody else", datetime.now(UTC))
         with pytest.raises(NotLeaderError, match="somebody else controls this site"):
             site.run(1)
+
+
+def test_the_field_is_given_back_though_the_database_is_held(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+    other = sqlite3.connect(tmp_path / "site.db", isolation_level=None, timeout=0)
+
+    async def hold(_: Control) -> None:
+        other.execute("BEGIN IMMEDIATE")
+
+    totals, _ = site.run(1, on_cycle=hold)
+    other.execute("ROLLBACK")
+    other.close()
+    assert site.link.standing == {}
+    assert totals.relinquished_at_exit == totals.setpoints_confirmed > 0
+    assert any("what was given back is not on record" in e.text for e in site.events)
+    # The journal still lists them, so the next process gives them back once more, and puts that on record.
+    site.run(1)
+    with Store.read_only(site.url) as store:
+        assert store.journal.standing() == []
+
+
+def test_a_restart_within_a_decided_slot_leaves_nothing_behind(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+    site.run(1)
+    totals, _ = site.run(1)  # the same quarter-hour, and then the next one
+    assert totals.plans == 1
+    assert any("is done already; the next slot is decided as usual" in e.text for e in site.events)
+    assert site.link.standing == {}
+    with Store.read_only(site.url) as store:
+        assert store.journal.standing() == []
+
+
+class Beating(DirectField):
+    """A field that notes when its watchdogs were refreshed."""
+
+    def __init__(self, district: District, world: World) -> None:
+        super().__init__(district, world)
+        self.beats: list[datetime] = []
+
+    async def refresh(self, now: datetime) -> dict[str, Outcome]:
+        self.beats.append(now)
+        return {}
+
+
+def test_a_clock_that_goes_back_silences_nothing(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+    beating = site.link = Beating(district, site.world)
+
+    async def step_back() -> None:
+        control = site.control()
+        await control.lead()
+        for minutes in (0, 1, -60, -59):
+            await control.tick(WINTER + timedelta(minutes=minutes))
+        control.store.close()
+
+    asyncio.run(step_back())
+    assert beating.beats == [WINTER + timedelta(minutes=m) for m in (0, 1, -60, -59)]
+    assert any("the clock went back" in e.text for e in site.events)
+
+
+def test_a_planner_that_dies_is_replaced(district: District) -> None:
+    slots = Slots(WINTER, 4)
+
+    async def kill_and_ask_again() -> list[int]:
+        planner = ChildPlanner(district)
+        history = History(Slots(WINTER - timedelta(hours=1), 4))
+        answers = []
+        for _ in range(2):
+            forecasts, _ = await planner.forecast(history, {}, slots, WINTER)
+            answers.append(len(forecasts))
+            for child in list(planner._pool._processes.values()):
+                child.kill()
+        planner.stop()
+        return answers
+
+    first, second = asyncio.run(kill_and_ask_again())
+    assert first == second > 0

@@ -55,3 +55,9 @@ def test_slots_nobody_saw_leave_no_reading() -> None:
     sweep(minutes, 5, 4.0)
     closed = sweep(minutes, 60, 8.0)
     assert closed[POWER] == (POWER, FIRST_S, 4.0, Quality.GOOD)  # and nothing for the three slots after it
+
+
+def test_a_counter_first_seen_late_is_not_the_start_s() -> None:
+    minutes = Minutes(frozenset({ENERGY}))
+    sweep(minutes, 7, 1.0)
+    assert sweep(minutes, 15, 1.0) == {}  # nothing is known of the start, so nothing is stored
