@@ -138,7 +138,7 @@ def _table(answer: Mapping[str, Any]) -> Table:
         title_justify="left",
     )
     for term in TERMS:
-        table.add_row(f"{term}, euro", *(f"{answer['cost'][c][term]:.2f}" for c in names))
+        table.add_row(f"{term}, euro", *(f"{round(answer['cost'][c][term], 2) + 0.0:.2f}" for c in names))
     table.add_row("J, euro", *(f"{answer['J'][c]['median']:.2f}" for c in names), end_section=True, style="bold")
     for kpi in SHOWN:
         table.add_row(kpi, *(f"{answer['kpi'][c].get(kpi, 0.0):.4g}" for c in names))
@@ -176,7 +176,7 @@ def _side_by_side(answers: list[dict[str, Any]], changes: list[str]) -> Table:
     heads = [f"{c}{mark}" for c in names for mark in ("", " *")]
     table = Table("", *heads, title=f"{answers[0]['scenario']}; * with {', '.join(changes)}", title_justify="left")
     for term in TERMS:
-        table.add_row(f"{term}, euro", *(f"{a['cost'][c][term]:.2f}" for c in names for a in answers))
+        table.add_row(f"{term}, euro", *(f"{round(a['cost'][c][term], 2) + 0.0:.2f}" for c in names for a in answers))
     table.add_row(
         "J, euro", *(f"{a['J'][c]['median']:.2f}" for c in names for a in answers), end_section=True, style="bold"
     )

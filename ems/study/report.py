@@ -51,14 +51,15 @@ def report(answer: Mapping[str, Any], found: Mapping[tuple[str, int], Mapping[st
         f"<h1>{escape(answer['scenario'])}</h1><p>{escape(why)}</p>",
         f"<p>{answer['hours']:g} h, seeds {escape(', '.join(map(str, answer['seeds'])))}"
         + (f", changed: {escape('; '.join(answer['changes']))}" if answer["changes"] else "")
-        + f". A plan every {15 * answer['replan_every_slots']} minutes.</p>",
+        + f". A plan every {15 * answer['replan_every_slots']} minutes. "
+        "Times are UTC.</p>",
         _verdict(answer),
         "<h2>Cost by term</h2><p>Euro over the run, mean of the seeds; what nobody controls "
         f"({answer['uncontrollable_eur']:.2f} euro) is not in it.</p>",
         _cost_chart(answer, shown),
         _table(
             ["term", *shown],
-            [[t, *(f"{answer['cost'][c][t]:.2f}" for c in shown)] for t in TERMS]
+            [[t, *(f"{round(answer['cost'][c][t], 2) + 0.0:.2f}" for c in shown)] for t in TERMS]
             + [["J", *(f"{answer['J'][c]['median']:.2f}" for c in shown)]],
         ),
         _worse(answer["worse_for_anybody"]),
