@@ -37,7 +37,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Bars:
-    """An amount per slot, from zero up; None leaves a gap. What is only estimated is drawn lighter."""
+    """An amount per slot, from zero up; None leaves a gap. What is only estimated is drawn as an empty box."""
 
     label: str
     values: Sequence[float | None]
@@ -154,10 +154,13 @@ def draw(
         if path:
             parts.append(f'<path class="area {escape(area.ink)}" d="{path}"/>')
     if bars is not None:
-        for guessed, ink in ((False, bars.ink), (True, f"{bars.ink} guess")):
-            path = _columns(
-                [v if e == guessed else None for v, e in zip(bars.values, bars.estimated, strict=True)], axis
-            )
+        both = list(zip(bars.values, bars.estimated, strict=True))
+        foot = axis.y(0)
+        guessed = [axis.y(v) if e and v is not None else foot for v, e in both]
+        for path, ink in (
+            (_columns([None if e else v for v, e in both], axis), bars.ink),
+            (_band([foot] * count, guessed), f"{bars.ink} guess"),
+        ):
             if path:
                 parts.append(f'<path class="bars {escape(ink)}" d="{path}"/>')
     if axis.bottom <= 0 <= axis.top:

@@ -103,10 +103,10 @@ class Resident:
             heat=_kwh(shown.use[HEAT].total, words),
             hot_water=_litres(shown.use[HOT_WATER].total, words),
             quarters=_quarters(shown, words),
-            back=Step(f"/home/day/{which - timedelta(days=1)}", words.long_day(which - timedelta(days=1))),
+            back=Step(f"/home/day/{which - timedelta(days=1)}", words.near_day(which - timedelta(days=1))),
             onward=None
             if which == today
-            else Step(f"/home/day/{which + timedelta(days=1)}", words.long_day(which + timedelta(days=1))),
+            else Step(f"/home/day/{which + timedelta(days=1)}", words.near_day(which + timedelta(days=1))),
         )
 
     def _usual(self, home: str, which: date) -> float | None:
@@ -315,10 +315,14 @@ def _indoors(day: Day, words: Words) -> Figure | None:
 
 
 def _warmth(day: Day, is_today: bool, words: Words) -> str:
-    """The last temperature in one sentence, beside the wish."""
+    """The last temperature of today in one sentence, beside the wish; the mean of an earlier day."""
     last = _last(day.temperature)
     if last < 0:
         return ""
+    if not is_today:
+        known = [t for t in day.temperature if t is not None]
+        mean = words.value("temperature_c", sum(known) / len(known))
+        return words.text("On average it was {temperature} in your home.", temperature=mean)
     measured = words.value("temperature_c", day.temperature[last])
     when = words.clock(day.slots.at(last + 1))
     asked = day.wish[last]
@@ -365,7 +369,7 @@ def _figures(of: dict[str, float | None], temperature: float | None, words: Word
 
 def _kwh(heat: float | None, words: Words) -> str:
     """Heat in whole kWh: its meters count no finer."""
-    return "–" if heat is None else f"{words.number(heat)} kWh"
+    return "–" if heat is None else f"{words.number(heat)}\u00a0kWh"
 
 
 def _telling(meter: str, words: Words) -> Callable[[float | None], str]:

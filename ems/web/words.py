@@ -79,7 +79,7 @@ class Words:
             return "–"
         kind = dimension(quantity)
         if kind == "share":
-            return f"{self.number(100 * value)} %"
+            return f"{self.number(100 * value)}\u00a0%"
         if unit_suffix(quantity) == "on":
             return self.text("on") if value else self.text("off")
         if kind in ("state", "count"):
@@ -87,13 +87,15 @@ class Words:
         digits = {"temperature": 1, "temperature difference": 1, "carbon": 3, "price": 3, "speed": 1}.get(kind)
         if digits is None:
             digits = 0 if abs(value) >= 100 else 1
-        return f"{self.number(value, digits)} {unit_label(quantity)}"
+        return f"{self.number(value, digits)}\u00a0{unit_label(quantity)}"
 
     def fine(self, quantity: str, value: float | None) -> str:
         """A small amount with its unit, to two decimals below ten: `0.62 kWh`."""
         if value is None:
             return "–"
-        return f"{self.number(value, 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0)} {unit_label(quantity)}"
+        return (
+            f"{self.number(value, 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0)}\u00a0{unit_label(quantity)}"
+        )
 
     def power(self, kw: float | None) -> str:
         return self.value("power_kw", kw)
@@ -134,6 +136,10 @@ class Words:
     def short_day(self, day: date) -> str:
         """A civil day of a known month: `Sat 24`."""
         return format_date(day, "EEE d", locale=self.locale)
+
+    def near_day(self, day: date) -> str:
+        """A civil day of a known year: `Sat 24 Oct`."""
+        return format_date(day, "EEE d MMM", locale=self.locale)
 
     def month(self, day: date) -> str:
         """The month of a day: `October 2026`."""

@@ -62,7 +62,7 @@ def test_each_reaches_their_own_pages_and_no_others(filled: FilledSite, who: str
 
 def test_a_resident_sees_their_own_home_alone(filled: FilledSite) -> None:
     mine, other = filled.client(HOME), filled.client(OTHER)
-    assert "4.98 kWh" in mine.get("/home?lang=en").text
+    assert "4.98\u00a0kWh" in mine.get("/home?lang=en").text
     for path in ("/home", "/home/day/2026-10-23", "/home/month", "/home/year"):
         page = other.get(f"{path}?lang=en").text
         assert "4.98" not in page and "9.83" not in page and "Nothing was measured" in page

@@ -76,7 +76,7 @@ def test_the_plan_stands_beside_what_was_measured(filled: FilledSite) -> None:
     assert "Power balance, 4 h measured and 48 h planned, kW" in html
     assert 'class="now" d="M64 0v240"' in html  # after 16 quarter-hours of four units
     assert "Grid, as planned 4 h ago" in html
-    assert "The grid gives at most 130 kW, on Sun 02:00." in html
+    assert "The grid gives at most 130 kW, on Sun 02:00." in text_of(html)
 
 
 def test_a_decision_is_told_and_leads_to_the_one_before(filled: FilledSite) -> None:

@@ -19,10 +19,8 @@ def page(filled: FilledSite, path: str) -> str:
 
 
 def descriptions(html: str) -> list[str]:
-    return [
-        ElementTree.fromstring(svg).findtext("desc") or ""
-        for svg in re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
-    ]
+    found = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
+    return [" ".join((ElementTree.fromstring(svg).findtext("desc") or "").split()) for svg in found]
 
 
 def test_a_day_begins_with_one_sentence_and_one_number(filled: FilledSite) -> None:
