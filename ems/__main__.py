@@ -27,7 +27,7 @@ from ems.loop.planner import ChildPlanner
 from ems.loop.site import ClockReader, Site, controlled, pages, stop_on_signals
 from ems.simulate.replay import ReplayError
 from ems.simulate.scenario import ScenarioError
-from ems.store import Concern, Store, StoreError
+from ems.store import Concern, People, Store, StoreError
 from ems.study.command import simulate
 from ems.terminal import EVENT_STYLES, LivePanel, plan_view
 
@@ -243,8 +243,8 @@ def run_demo(
     def show_progress(step: Step) -> None:
         shown.progress(step.what, step.done, step.total)
 
-    def show_ready(control: Control, address: str | None) -> None:
-        shown.control, shown.address = control, address
+    def show_ready(control: Control, address: str | None, codes: dict[str, str]) -> None:
+        shown.control, shown.address, shown.codes = control, address, codes
         if not drawn:
             err.print(
                 f"Controlling {len(control.district.dwellings)} dwellings. {_where(address)}Ctrl-C gives them back."
@@ -305,9 +305,32 @@ def plan(
 
 
 @app.command()
+def invite(
+    name: Annotated[str, typer.Argument(help="Who signs in: a name for a manager, or building/flat for a resident.")],
+    folder: Annotated[Path, typer.Option(help="Where the site keeps its database and files.")] = Path("var/site"),
+    buildings: Buildings = BUILDINGS,
+) -> None:
+    """Print a new code to sign in with; the code before it ends."""
+    homes = read_district(buildings).dwellings
+    if "/" in name and name not in homes:
+        raise typer.BadParameter(f"{name} is no dwelling of {buildings}; give building/flat", param_hint="NAME")
+    folder.mkdir(parents=True, exist_ok=True)
+    people = People.open(Site(folder).people_url)
+    try:
+        home = name if name in homes else None
+        code = people.invite(name, "resident" if home else "manager", home, RealClock().now())
+    finally:
+        people.close()
+    out.print(code)
+
+
+@app.command()
 def web(
     store: Annotated[str, typer.Option(help="URL of the site's store.")],
     port: Annotated[int, typer.Option(help="Port on loopback.")] = 8000,
+    people: Annotated[
+        str | None, typer.Option(help="URL of the accounts; without, only what everybody may see.")
+    ] = None,
     clock_file: Annotated[Path | None, typer.Option(help="Site time, when it is not real time.")] = None,
     buildings: Buildings = BUILDINGS,
 ) -> None:
@@ -316,7 +339,14 @@ def web(
 
     from ems.web import create_app
 
-    pages_app = create_app(store, ClockReader(clock_file, RealClock()).now, read_district(buildings))
+    real = RealClock()
+    pages_app = create_app(
+        store,
+        ClockReader(clock_file, real).now,
+        read_district(buildings),
+        None if people is None else People.open(people),
+        real.now,
+    )
     uvicorn.run(pages_app, host="127.0.0.1", port=port, log_level="warning")
 
 

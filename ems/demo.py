@@ -32,7 +32,8 @@ from ems.series import Floats
 from ems.simulate.past import past
 from ems.simulate.scenario import Scenario, read_scenario
 from ems.slots import Slots
-from ems.store import Store
+from ems.store import People, Store
+from ems.web.invitation import invite
 
 HISTORY_DAYS = 35
 THE_END = "the end"  # of the past: whatever ends without it has died
@@ -137,7 +138,7 @@ async def demo(
     on_event: Callable[[Event], None],
     on_progress: Callable[[Progress], None],
     on_cycle: Callable[[Control, DistrictProcess], Awaitable[None]],
-    on_ready: Callable[[Control, str | None], None] = lambda control, address: None,
+    on_ready: Callable[[Control, str | None, dict[str, str]], None] = lambda control, address, codes: None,
 ) -> tuple[Totals, District]:
     """Runs the demo to its end: a number of cycles, or until Ctrl-C. Returns what the run did."""
     scenario = read_scenario(settings.scenario)
@@ -164,7 +165,12 @@ def _own_folder(site: Site) -> Iterator[None]:
             raise FolderTakenError(
                 f"another demo runs in {site.folder}; give this one a --folder of its own"
             ) from error
-        for stale in (*site.folder.glob("site.db*"), site.weather_file, site.clock_file):
+        for stale in (
+            *site.folder.glob("site.db*"),
+            *site.folder.glob("people.db*"),
+            site.weather_file,
+            site.clock_file,
+        ):
             stale.unlink(missing_ok=True)
         yield
 
@@ -177,9 +183,10 @@ async def _demo(
     on_event: Callable[[Event], None],
     on_progress: Callable[[Progress], None],
     on_cycle: Callable[[Control, DistrictProcess], Awaitable[None]],
-    on_ready: Callable[[Control, str | None], None],
+    on_ready: Callable[[Control, str | None, dict[str, str]], None],
 ) -> tuple[Totals, District]:
     on_progress(Progress("starting the simulated district", 0, 1))
+    codes = _invited(site, district) if settings.port else {}
     planner = ChildPlanner(district)
     store = Store.open(site.store_url, attempts=1)  # the loop itself tries again, and says so
     async with district_process(settings, site) as plant:
@@ -207,7 +214,7 @@ async def _demo(
             pages(site, settings.buildings, settings.port) as address,
         ):
             stop_on_signals(control)
-            on_ready(control, address)
+            on_ready(control, address, codes)
             beside = [asyncio.create_task(_heard(_keep_history(settings, scenario, control, on_progress), control))]
             if pacing is not None:
                 beside.append(asyncio.create_task(_heard(pacing.run(), control, ends_the_run=True)))
@@ -219,6 +226,15 @@ async def _demo(
                 await asyncio.gather(*beside, return_exceptions=True)
     store.close()
     return totals, district
+
+
+def _invited(site: Site, district: District) -> dict[str, str]:
+    """Codes with which a person tries the pages: the manager's, and those of two homes."""
+    people = People.open(site.people_url)
+    try:
+        return invite(people, district, RealClock().now())
+    finally:
+        people.close()
 
 
 async def _heard(work: Coroutine[Any, Any, None], control: Control, ends_the_run: bool = False) -> None:

@@ -139,6 +139,7 @@ class LivePanel:
     def __init__(self, district: District) -> None:
         self.district = district
         self.address: str | None = None
+        self.codes: dict[str, str] = {}
         self.control: Control | None = None
         self.doing: dict[str, str] = {}
 
@@ -164,6 +165,8 @@ class LivePanel:
             parts += [Text(f"why  {r.asset}: {r.en} ({r.euro:.2f} EUR)") for r in plan.reasons[:4]]
         parts += _events(control)
         parts += [Text(line, style="dim") for line in self.doing.values()]
+        if self.codes:
+            parts.append(Text("sign in as  " + "   ".join(f"{who} {code}" for who, code in self.codes.items())))
         where = f"   pages: {self.address}" if self.address else ""
         return Panel(
             Group(*parts),

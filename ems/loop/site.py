@@ -37,6 +37,10 @@ class Site:
         return f"sqlite:///{self.folder / 'site.db'}"
 
     @property
+    def people_url(self) -> str:
+        return f"sqlite:///{self.folder / 'people.db'}"
+
+    @property
     def weather_file(self) -> Path:
         return self.folder / "weather.json"
 
@@ -98,7 +102,8 @@ async def pages(site: Site, folder: Path, port: int) -> AsyncIterator[str | None
         return
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ems", "web",
-        "--store", site.store_url, "--port", str(port), "--clock-file", str(site.clock_file),
+        "--store", site.store_url, "--people", site.people_url, "--port", str(port),
+        "--clock-file", str(site.clock_file),
         "--buildings", str(folder),
         stdin=asyncio.subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C is for the control process; it ends this one
