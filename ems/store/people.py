@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, cast
 
 from sqlalchemy import Connection
 
-from ems.store.database import Concern, Database, Report, execute, fetch_all
+from ems.store.database import Concern, Database, Report, StoreBusy, execute, fetch_all
 from ems.store.store import from_us, to_us
 
 Role = Literal["manager", "resident"]
@@ -200,7 +201,10 @@ class People:
         lasts = SESSION_LASTS[account.role]
         if at - rows[0][4] >= _SLIDES_AFTER * (lasts / timedelta(microseconds=1)):
             slide = "UPDATE session SET seen_us = ?, until_us = ? WHERE digest = ?"
-            self._database.write("session", lambda c: execute(c, slide, (at, to_us(now + lasts), digest)))
+            with suppress(StoreBusy):  # reported; the session holds, and the next view prolongs it
+                self._database.write(
+                    "session", lambda c: execute(c, slide, (at, to_us(now + lasts), digest)), attempts=1
+                )
         return account
 
     def sessions(self, account: Account, now: datetime) -> list[Session]:

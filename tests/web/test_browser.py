@@ -30,7 +30,8 @@ OVERLAPS = """() => [...document.querySelectorAll('.marks, .ticks')].flatMap(row
     const a = boxes[i][0];
     return b.left < a.right - 1 && b.top < a.bottom - 1 && a.top < b.bottom - 1;
   }).map(([, e]) => e.textContent); })"""
-TOLD_AND_SEEN = 4 * 844  # a page is at most four screens of a phone
+AXE = {"resultTypes": ["violations"]}
+TALLEST = 4 * 844  # a page is at most four screens of a phone
 
 
 class Watch:
@@ -71,17 +72,18 @@ def test_everybody_can_read_it(
     browser: Browser, filled: FilledSite, address: str, who: str, width: int, scheme: str, language: str
 ) -> None:
     with window(browser, filled, address, who, width, scheme) as watch:
-        for name, path in PAGES[who]:
+        wide = width > 1000  # nothing new is expected there: every other page
+        for name, path in PAGES[who][:: 2 if wide else 1]:
             page = watch.go(f"{path}?lang={language}")
             assert page.evaluate(SMALLEST_TEXT) >= 16, name
             assert page.evaluate(SMALL_TARGETS) == [], name
             assert page.evaluate(OVERLAPS) == [], name
             if width == 390:
-                assert page.evaluate("document.documentElement.scrollHeight") <= TOLD_AND_SEEN, name
+                assert page.evaluate("document.documentElement.scrollHeight") <= TALLEST, name
             page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-            if width < 1000:  # both themes once; at the wider one nothing new is to be found
-                barriers = Axe().run(page).response["violations"]
+            if not wide:  # so each page is asked once in each theme
+                barriers = Axe().run(page, options=AXE).response["violations"]
                 assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in barriers] == [], name
 
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ems.web.chart import Area, Line, draw, scale, stacked
+from ems.web.chart import Area, Bars, Limit, Line, draw, scale, stacked
 
 
 def test_a_scale_has_round_ticks_that_hold_all() -> None:
@@ -52,3 +52,29 @@ def test_any_chart_is_well_formed_and_described(values: list[float], words: str)
     assert (root[0].tag, root[0].text or "") == ("title", printable)
     for path in root.iter("path"):
         assert re.fullmatch(r"(M\d+ -?\d+|h-?\d+|v-?\d+|z)*", path.attrib["d"])
+
+
+def test_bars_by_hand() -> None:
+    # Scale 0..4: 4 is 240 high, 2 is 120. Nothing for nothing; what is estimated is one outline.
+    bars = Bars("x", [4, None, 0, 2, 2], [False, False, False, True, True], "ink")
+    svg = draw(bars=bars, title="t", description="d").svg
+    assert 'class="bars ink" d="M0 240v-240h3v240z"' in svg
+    assert 'class="bars ink guess" d="M12 120h8v120h-8z"' in svg
+
+
+def test_limits_and_now_by_hand() -> None:
+    limit = Limit("at least", 50, "k1")
+    svg = draw(
+        lines=[Line("x", [50, 60], "l1")], limits=[limit], title="t", description="d", from_zero=False, now=1
+    ).svg
+    assert 'class="limit k1" d="M0 240h8"' in svg  # 50 is the foot of the scale
+    assert 'class="now" d="M4 0v240"' in svg
+    assert "zero" not in svg
+
+
+@given(st.floats(-30, 90), st.floats(0, 20))
+def test_temperatures_have_a_scale_of_their_own(lowest: float, span: float) -> None:
+    axis = scale(lowest, lowest + span, from_zero=False)
+    assert axis.bottom <= lowest + 1e-6 and lowest + span <= axis.top + 1e-6
+    assert 2 <= len(axis.ticks) <= 8
+    assert axis.top - axis.bottom <= 3 * max(span, 1)
