@@ -191,14 +191,8 @@ async def _demo(
     store = Store.open(site.store_url, attempts=1)  # the loop itself tries again, and says so
     async with district_process(settings, site) as plant:
         on_progress(Progress("starting the simulated district", 1, 1))
-        real = RealClock()
-
-        async def advance(to: datetime) -> None:
-            await plant.advance(to)
-            write_clock(site.clock_file, to, real.now(), settings.speed or 1.0)
-
-        await advance(scenario.start)
-        clock, bell, pacing = _time(settings, scenario, advance)
+        clock, bell, pacing = _time(settings, scenario, plant.advance)
+        write_clock(site.clock_file, clock.now(), RealClock().now(), settings.speed or 1.0)
         async with (
             controlled(
                 district,
@@ -216,6 +210,7 @@ async def _demo(
             stop_on_signals(control)
             on_ready(control, address, codes)
             beside = [asyncio.create_task(_heard(_keep_history(settings, scenario, control, on_progress), control))]
+            beside.append(asyncio.create_task(_heard(_tell_time(site, clock, settings.speed or 1.0), control)))
             if pacing is not None:
                 beside.append(asyncio.create_task(_heard(pacing.run(), control, ends_the_run=True)))
             try:
@@ -235,6 +230,14 @@ def _invited(site: Site, district: District) -> dict[str, str]:
         return invite(people, district, RealClock().now())
     finally:
         people.close()
+
+
+async def _tell_time(site: Site, clock: FastClock | LockStep, speed: float) -> None:
+    """Leaves site time for the pages, also while an unfinished cycle holds it."""
+    real = RealClock()
+    while True:
+        write_clock(site.clock_file, clock.now(), real.now(), speed)
+        await asyncio.sleep(0.5)
 
 
 async def _heard(work: Coroutine[Any, Any, None], control: Control, ends_the_run: bool = False) -> None:

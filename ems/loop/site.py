@@ -124,7 +124,7 @@ def write_clock(path: Path, site_now: datetime, real_now: datetime, speed: float
 
 
 class ClockReader:
-    """Site time for the web process, from the file that the control process leaves each site minute.
+    """Site time for the web process, from the file that the control process leaves every half second.
 
     Between two writes it goes on at the file's speed, so that a stopped loop shows growing ages.
     """
