@@ -15,6 +15,7 @@ OUTLET_FLOOR_C = 55.0
 RETURN_FLOOR_C = 50.0
 # Before charging may be inhibited the outlet must stand this far above its floor: one quarter-hour of a strong draw.
 OUTLET_MARGIN_K = 2.0
+MIDDLE_FLOOR_C = 50.0  # and the middle of the tank must be hot too: a hot outlet above a cold tank is gone at once
 HEATING_TO_COOLING_K = 2.0  # heating and cooling set points stand at least this far apart
 HOT_WATER_LIFT_K = 2.0  # a plant that charges a tank leaves at least this much warmer than the tank's set point
 TOLERANCE = 1e-6
@@ -84,12 +85,16 @@ def heats_against_cooling(heating_c: float | None, cooling_c: float | None) -> s
     return None
 
 
-def starves_hot_water(outlet_c: float | None, return_c: float | None) -> str | None:
+def starves_hot_water(outlet_c: float | None, middle_c: float | None, return_c: float | None) -> str | None:
     """Refuses to inhibit the charging of a tank that is not surely hot."""
     if outlet_c is None:
         return "the tank's outlet temperature is not known"
     if outlet_c < OUTLET_FLOOR_C + OUTLET_MARGIN_K - TOLERANCE:
         return f"the outlet is at {outlet_c:g} degC and must stay {OUTLET_MARGIN_K:g} K above {OUTLET_FLOOR_C:g}"
+    if middle_c is None:
+        return "the temperature in the tank's middle is not known"
+    if middle_c < MIDDLE_FLOOR_C - TOLERANCE:
+        return f"the tank's middle is at {middle_c:g} degC, below {MIDDLE_FLOOR_C:g}: too little of it is hot"
     if return_c is None:
         return "the recirculation's return temperature is not known"
     if return_c < RETURN_FLOOR_C - TOLERANCE:

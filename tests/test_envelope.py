@@ -86,20 +86,24 @@ def test_heating_and_cooling_stand_two_kelvin_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outlet", "back", "why"),
+    ("outlet", "middle", "back", "why"),
     [
-        (None, 51, "outlet temperature is not known"),
-        (56.9, 51, "must stay 2 K above 55"),
-        (60, None, "return temperature is not known"),
-        (60, 49, "must stay at 50"),
+        (None, 55, 51, "outlet temperature is not known"),
+        (56.9, 55, 51, "must stay 2 K above 55"),
+        (60, None, 51, "tank's middle is not known"),
+        (60, 49, 51, "too little of it is hot"),
+        (60, 55, None, "return temperature is not known"),
+        (60, 55, 49, "must stay at 50"),
     ],
 )
-def test_a_tank_that_is_not_surely_hot_goes_on_charging(outlet: float | None, back: float | None, why: str) -> None:
-    assert why in (envelope.starves_hot_water(outlet, back) or "")
+def test_a_tank_that_is_not_surely_hot_goes_on_charging(
+    outlet: float | None, middle: float | None, back: float | None, why: str
+) -> None:
+    assert why in (envelope.starves_hot_water(outlet, middle, back) or "")
 
 
 def test_a_hot_tank_may_wait() -> None:
-    assert envelope.starves_hot_water(57, 50) is None
+    assert envelope.starves_hot_water(57, 50, 50) is None
 
 
 def test_a_plant_leaves_warmer_than_the_tanks_it_charges() -> None:

@@ -36,6 +36,7 @@ from ems.command import Setpoint
 DRAWN_FROM_C, FULLY_FROM_C = 40.0, 50.0  # a layer below the first serves no tap, above the second it counts whole
 FULL_SHARE = 0.95  # the layer around the heat exchanger's foot never gets hot
 DESIGN_TOP_C, DESIGN_MIDDLE_C, DESIGN_BOTTOM_C = 60.0, 57.0, 45.0
+LEAST_SETPOINT_ABOVE_K = 4.0  # the local control starts 2-3 K below the set point
 WAITS_ABOVE_K = 3.0  # charging waits only while the outlet stands this far above its minimum
 RETURN_WAITS_ABOVE_C = 50.5  # and the recirculation comes back this warm
 HOT_WATER_COP = 2.8  # of order, to price what is left in the tank at the end
@@ -188,10 +189,10 @@ def build(block: Any, fleet: Mapping[str, Tank], outlook: Outlook) -> Part:
 
 
 def setpoint_c(tank: Tank, energy_kwh: float) -> float:
-    """Tank set point at which it comes to hold a hot energy, degC: from minimum + 2 K to maximum as it fills."""
+    """Tank set point at which it comes to hold a hot energy, degC: from minimum + 4 K to maximum as it fills."""
     span = tank.full_kwh - tank.empty_kwh
     fill = 1.0 if span <= 0 else min(max((energy_kwh - tank.empty_kwh) / span, 0.0), 1.0)
-    low = min(tank.minimum_c + 2.0, tank.maximum_c)
+    low = min(tank.minimum_c + LEAST_SETPOINT_ABOVE_K, tank.maximum_c)
     return low + fill * (tank.maximum_c - low)
 
 
@@ -204,10 +205,13 @@ def running_setpoint_c(planned: Planned, name: str, tank: Tank) -> float:
 def may_wait(tank: Tank, outlook: Outlook) -> bool:
     """Whether the tank is measured to be surely hot. What is not known is not surely hot."""
     outlet_c = outlook.snapshot.value(tank.point("top_temperature_c"))
+    middle_c = outlook.snapshot.value(tank.point("middle_temperature_c"))
     return_c = outlook.snapshot.value(tank.point("return_temperature_c"))
-    if outlet_c is None or return_c is None:
+    if outlet_c is None or middle_c is None or return_c is None:
         return False
-    return outlet_c >= tank.minimum_c + WAITS_ABOVE_K and return_c >= RETURN_WAITS_ABOVE_C
+    # A strong morning draw takes a fifth of the tank in a quarter-hour: half of it hot is the least to wait with.
+    hot = outlet_c >= tank.minimum_c + WAITS_ABOVE_K and middle_c >= tank.minimum_c
+    return hot and return_c >= RETURN_WAITS_ABOVE_C
 
 
 def may_charge(planned: Planned, name: str, tank: Tank, outlook: Outlook) -> bool:

@@ -115,6 +115,7 @@ class _Gate:
             case Tank(), "charge_on" if value < 1:
                 return envelope.starves_hot_water(
                     self.snapshot.value(asset.point("top_temperature_c")),
+                    self.snapshot.value(asset.point("middle_temperature_c")),
                     self.snapshot.value(asset.point("return_temperature_c")),
                 )
             case Plant(), "enable_on" | "capacity_share" if value <= 0:
@@ -139,6 +140,7 @@ class _Gate:
             if tank.plant == plant.name:
                 why = envelope.starves_hot_water(
                     self.snapshot.value(tank.point("top_temperature_c")),
+                    self.snapshot.value(tank.point("middle_temperature_c")),
                     self.snapshot.value(tank.point("return_temperature_c")),
                 )
                 if why is not None:

@@ -82,4 +82,4 @@ def test_set_point_rises_with_what_it_shall_hold() -> None:
     levels = np.linspace(0, TANK.full_kwh * 1.2, 20)
     points = [setpoint_c(TANK, e) for e in levels]
     assert points == sorted(points)
-    assert points[0] == TANK.minimum_c + 2 and points[-1] == TANK.maximum_c
+    assert points[0] == TANK.minimum_c + 4 and points[-1] == TANK.maximum_c

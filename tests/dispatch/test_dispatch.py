@@ -115,7 +115,11 @@ def test_giving_back_is_always_allowed(district: District) -> None:
 
 
 def test_a_hot_tank_may_wait_and_a_cool_one_may_not(district: District) -> None:
-    hot = {"horizon/tank/top_temperature_c": 60.0, "horizon/tank/return_temperature_c": 52.0}
+    hot = {
+        "horizon/tank/top_temperature_c": 60.0,
+        "horizon/tank/middle_temperature_c": 55.0,
+        "horizon/tank/return_temperature_c": 52.0,
+    }
     cool = hot | {"horizon/tank/top_temperature_c": 56.0}
     assert refusals(district, hot, command(CHARGE, 0.0)) == []
     assert "must stay 2 K above" in refusals(district, cool, command(CHARGE, 0.0))[0]
