@@ -39,8 +39,9 @@ CAUSES = (
     "heated although warm",
     "sun or warm weather",
     "nothing measured yet",
+    "the wish is below the band",
 )
-_NO_THERMOSTAT, _SILENT, _DOUBTFUL, _LIMIT, _NO_HEAT, _WARMING, _HEATED, _SUN, _NOTHING = CAUSES
+_NO_THERMOSTAT, _SILENT, _DOUBTFUL, _LIMIT, _NO_HEAT, _WARMING, _HEATED, _SUN, _NOTHING, _LOW_WISH = CAUSES
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ def _flat(name: str, dwelling: Dwelling, district: District, samples: Mapping[st
     if temperature < band.floor_c or temperature <= due - BELOW_WISH_K:
         full_kw = dwelling.fabric.heating_w_per_m2 * dwelling.surface_m2 / 1000
         cause = ""
-        if heat_kw is not None:
+        if wish is not None and wish < band.floor_c:
+            cause = _LOW_WISH  # told all the same: the floor is promised, and in a senior home somebody should ask
+        elif heat_kw is not None:
             cause = _NO_HEAT if heat_kw < NO_HEAT_KW else _LIMIT if heat_kw >= AT_LIMIT_SHARE * full_kw else _WARMING
         return Flat(name, dwelling, band, temperature, wish, State.COLD, due - temperature, cause)
     if temperature > WARM_C:

@@ -13,6 +13,7 @@ from ems.web.words import Words
 
 _ROOM = 12  # quarter-hours that a label needs on a phone
 _SLOTS_SHORT = 60  # a drawing of a day has room for every mark
+_LAST_SHARE = 0.16  # of the drawing's width, for the words of the last mark
 _NARROW = 3  # a mark shorter than this has no room for words anywhere
 _MARK_HOURS = 6  # a mark on the time axis at 0, 6, 12 and 18 o'clock local time
 
@@ -195,7 +196,10 @@ def marks(slots: Slots, words: Words) -> list[tuple[str, int, bool]]:
     found = []
     for (begin, label, minor), end in zip(starts, ends, strict=True):
         span = round((end - begin) * per)
-        found.append((label if span > _NARROW else "", span, minor or span < _ROOM))
+        room = (
+            _ROOM if end < slots.count else max(_ROOM, _LAST_SHARE * slots.count)
+        )  # nothing to its right to lean over
+        found.append((label if span > _NARROW else "", span, minor or span < room))
     return found
 
 

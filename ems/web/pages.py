@@ -30,7 +30,7 @@ _STATIC = {
     "live.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-START = {"manager": "/manager", "resident": "/home"}  # where each begins
+START = {"manager": "/manager", "resident": "/my-home"}  # where each begins
 
 # Name of a tab and its address.
 TABS = {
@@ -42,7 +42,7 @@ TABS = {
         ("Decisions", "/manager/decisions"),
         ("My access", "/access"),
     ),
-    "resident": (("Day", "/home"), ("Month", "/home/month"), ("Year", "/home/year"), ("My access", "/access")),
+    "resident": (("Day", "/my-home"), ("Month", "/my-home/month"), ("Year", "/my-home/year"), ("My access", "/access")),
 }
 
 

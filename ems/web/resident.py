@@ -52,12 +52,12 @@ class Resident:
     def __init__(self, pages: Pages) -> None:
         self.pages = pages
         self.store = pages.store
-        pages.route("/home", Permission.RESIDENT, self.today)
-        pages.route("/home/day/{day}", Permission.RESIDENT, self.day)
-        pages.route("/home/month", Permission.RESIDENT, self.this_month)
-        pages.route("/home/month/{month}", Permission.RESIDENT, self.month)
-        pages.route("/home/year", Permission.RESIDENT, self.this_year)
-        pages.route("/home/year/{year}", Permission.RESIDENT, self.year)
+        pages.route("/my-home", Permission.RESIDENT, self.today)
+        pages.route("/my-home/day/{day}", Permission.RESIDENT, self.day)
+        pages.route("/my-home/month", Permission.RESIDENT, self.this_month)
+        pages.route("/my-home/month/{month}", Permission.RESIDENT, self.month)
+        pages.route("/my-home/year", Permission.RESIDENT, self.this_year)
+        pages.route("/my-home/year/{year}", Permission.RESIDENT, self.year)
 
     def today(self, visit: Visit) -> Response:
         return self._day(visit, self._today())
@@ -103,10 +103,10 @@ class Resident:
             heat=_kwh(shown.use[HEAT].total, words),
             hot_water=_litres(shown.use[HOT_WATER].total, words),
             quarters=_quarters(shown, words),
-            back=Step(f"/home/day/{which - timedelta(days=1)}", words.near_day(which - timedelta(days=1))),
+            back=Step(f"/my-home/day/{which - timedelta(days=1)}", words.near_day(which - timedelta(days=1))),
             onward=None
             if which == today
-            else Step(f"/home/day/{which + timedelta(days=1)}", words.near_day(which + timedelta(days=1))),
+            else Step(f"/my-home/day/{which + timedelta(days=1)}", words.near_day(which + timedelta(days=1))),
         )
 
     def _usual(self, home: str, which: date) -> float | None:
@@ -134,7 +134,7 @@ class Resident:
         names = [words.text("on {day}", day=words.long_day(d)) for d in found.dates]
         lines = [
             Line3(
-                Step(f"/home/day/{d}", words.short_day(d)),
+                Step(f"/my-home/day/{d}", words.short_day(d)),
                 *_figures({m: found.use[m].amounts[i] for m in consumption.METERS}, found.temperature[i], words),
                 note=words.text("with gaps") if d in found.partly or found.use[ELECTRICITY].estimated[i] else "",
             )
@@ -158,8 +158,8 @@ class Resident:
                 if found.use[meter].total is not None
             ],
             lines=lines,
-            back=Step(f"/home/month/{before:%Y-%m}", words.month(before)),
-            onward=None if after > today else Step(f"/home/month/{after:%Y-%m}", words.month(after)),
+            back=Step(f"/my-home/month/{before:%Y-%m}", words.month(before)),
+            onward=None if after > today else Step(f"/my-home/month/{after:%Y-%m}", words.month(after)),
         )  # fmt: skip
 
     def _year(self, visit: Visit, year: int) -> Response:
@@ -189,7 +189,7 @@ class Resident:
             length = calendar.monthrange(year, first.month)[1]
             if first <= today:
                 note = words.text("{days} of {all} days", days=recorded, all=length) if recorded < length else ""
-                step = Step(f"/home/month/{first:%Y-%m}", words.month_name(first))
+                step = Step(f"/my-home/month/{first:%Y-%m}", words.month_name(first))
                 lines.append(Line3(step, *_figures(of, _mean_temperature(found, first), words), note=note))
         return self._period(
             visit,
@@ -200,8 +200,8 @@ class Resident:
             else words.text("Electricity used in {month} so far", month=year),
             figures=figures,
             lines=lines,
-            back=Step(f"/home/year/{year - 1}", str(year - 1)),
-            onward=None if year == today.year else Step(f"/home/year/{year + 1}", str(year + 1)),
+            back=Step(f"/my-home/year/{year - 1}", str(year - 1)),
+            onward=None if year == today.year else Step(f"/my-home/year/{year + 1}", str(year + 1)),
         )
 
     def _period(

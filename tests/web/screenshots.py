@@ -38,11 +38,11 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("manager-access", "/access"),
     ),
     HOME: (
-        ("today", "/home"),
-        ("yesterday", "/home/day/2026-10-23"),
-        ("nothing", "/home/day/2026-01-05"),
-        ("month", "/home/month"),
-        ("year", "/home/year"),
+        ("today", "/my-home"),
+        ("yesterday", "/my-home/day/2026-10-23"),
+        ("nothing", "/my-home/day/2026-01-05"),
+        ("month", "/my-home/month"),
+        ("year", "/my-home/year"),
         ("access", "/access"),
     ),
 }

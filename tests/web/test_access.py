@@ -62,12 +62,12 @@ def test_each_reaches_their_own_pages_and_no_others(filled: FilledSite, who: str
 
 def test_a_resident_sees_their_own_home_alone(filled: FilledSite) -> None:
     mine, other = filled.client(HOME), filled.client(OTHER)
-    assert "4.98\u00a0kWh" in mine.get("/home?lang=en").text
-    for path in ("/home", "/home/day/2026-10-23", "/home/month", "/home/year"):
+    assert "4.98\u00a0kWh" in mine.get("/my-home?lang=en").text
+    for path in ("/my-home", "/my-home/day/2026-10-23", "/my-home/month", "/my-home/year"):
         page = other.get(f"{path}?lang=en").text
         assert "4.98" not in page and "9.83" not in page and "Nothing was measured" in page
     # No address names a home; one that tries is no page.
-    for path in (f"/home/{HOME}", f"/home/day/2026-10-23?home={HOME}", f"/manager/comfort/{HOME}"):
+    for path in (f"/my-home/{HOME}", f"/my-home/day/2026-10-23?home={HOME}", f"/manager/comfort/{HOME}"):
         assert "4.98" not in other.get(path).text
 
 
@@ -101,8 +101,8 @@ def test_a_code_opens_a_session_that_scripts_cannot_read(
     cookie = next(c for c in answer.headers.get_list("set-cookie") if c.startswith("session="))
     assert "HttpOnly" in cookie and "SameSite=lax" in cookie and "Path=/" in cookie and "Secure" not in cookie
     assert "chosen-by-somebody-else" not in cookie
-    assert answer.headers["location"] == "/home?lang=en"
-    assert client.get("/home").status_code == 200
+    assert answer.headers["location"] == "/my-home?lang=en"
+    assert client.get("/my-home").status_code == 200
     assert [t.what for t in people.audit(5)] == ["signed in"]
 
 
@@ -200,7 +200,7 @@ def test_the_same_form_from_our_own_page_is_taken(filled: FilledSite) -> None:
         "/sign-out", data={"token": token}, headers={"sec-fetch-site": "same-origin"}, follow_redirects=False
     )
     assert answer.status_code == 303
-    assert client.get("/home", follow_redirects=False).headers["location"] == "/sign-in"
+    assert client.get("/my-home", follow_redirects=False).headers["location"] == "/sign-in"
 
 
 def test_a_session_is_ended_from_another_device(filled: FilledSite) -> None:
@@ -212,10 +212,10 @@ def test_a_session_is_ended_from_another_device(filled: FilledSite) -> None:
     stranger = filled.client(OTHER)
     theirs = {"token": form_token(stranger.cookies["session"]), "key": key}
     assert stranger.post("/access/end", data=theirs).status_code == 404
-    assert there.get("/home", follow_redirects=False).status_code == 200
+    assert there.get("/my-home", follow_redirects=False).status_code == 200
     assert here.post("/access/end", data={"token": token, "key": key}, follow_redirects=False).status_code == 303
-    assert there.get("/home", follow_redirects=False).status_code == 303
-    assert here.get("/home", follow_redirects=False).status_code == 200
+    assert there.get("/my-home", follow_redirects=False).status_code == 303
+    assert here.get("/my-home", follow_redirects=False).status_code == 200
 
 
 def test_forms_are_small_and_plain(filled: FilledSite) -> None:
@@ -242,5 +242,5 @@ def test_sessions_follow_peoples_time_not_the_sites(
 def test_without_people_there_is_only_what_everybody_may_see(store_url: str, district: District) -> None:
     with TestClient(create_app(store_url, lambda: NOW, district)) as client:
         assert "/sign-in" not in client.get("/").text
-        for path in ("/sign-in", "/manager", "/home", "/buildings/horizon"):
+        for path in ("/sign-in", "/manager", "/my-home", "/buildings/horizon"):
             assert client.get(path).status_code == 404

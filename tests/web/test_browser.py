@@ -111,7 +111,7 @@ def test_it_is_whole_with_scripts_off(browser: Browser, filled: FilledSite, addr
     assert page.get_by_role("heading", level=1).inner_text() == "September 2026"
     page.get_by_role("link", name="My access").click()
     page.get_by_role("button", name="Sign out", exact=True).click()
-    page.goto(f"{address}/home")
+    page.goto(f"{address}/my-home")
     assert re.search("/sign-in$", page.url)
     context.close()
 

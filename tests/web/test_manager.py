@@ -45,7 +45,7 @@ def test_a_wish_below_the_band_is_no_licence_for_cold(district: District) -> Non
         f"{name}/setpoint_c": Sample(15.0, Quality.GOOD, NOW),
     }
     worst = comfort(district, shown)[0]
-    assert (worst.name, worst.state) == (name, State.COLD)
+    assert (worst.name, worst.state, worst.cause) == (name, State.COLD, "the wish is below the band")
     assert worst.off_k == pytest.approx(0.1)
 
 

@@ -24,7 +24,7 @@ def descriptions(html: str) -> list[str]:
 
 
 def test_a_day_begins_with_one_sentence_and_one_number(filled: FilledSite) -> None:
-    text = text_of(page(filled, "/home/day/2026-10-23?lang=en"))
+    text = text_of(page(filled, "/my-home/day/2026-10-23?lang=en"))
     # By hand: 96 quarter-hours of 0.05, of which 6 are 0.18, 4 are 0.3, 15 are 0.22 and one is 0.75.
     total = 70 * 0.05 + 6 * 0.18 + 4 * 0.3 + 15 * 0.22 + 0.75
     assert total == pytest.approx(9.83)
@@ -34,7 +34,7 @@ def test_a_day_begins_with_one_sentence_and_one_number(filled: FilledSite) -> No
 
 
 def test_today_is_told_as_far_as_it_has_come(filled: FilledSite) -> None:
-    text = text_of(page(filled, "/home?lang=en"))
+    text = text_of(page(filled, "/my-home?lang=en"))
     assert "Electricity you used today until 16:00 4.98 kWh Yesterday by the same time: 4.98 kWh." in text
     assert "Quarter-hours estimated: 5." in text
     assert "At 16:15 it was 20.8 °C in your home; your thermostat asks for 20.0 °C." in text
@@ -43,10 +43,10 @@ def test_today_is_told_as_far_as_it_has_come(filled: FilledSite) -> None:
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("/home/day/2026-10-23?lang=en", "The most: 0.75 kWh, from 19:30 to 19:45."),
-        ("/home/day/2026-10-23?lang=fr", "Le plus : 0,75 kWh, de 19:30 à 19:45."),
-        ("/home/month/2026-10?lang=en", "The most: 9.83 kWh, on Thursday 1 October 2026."),
-        ("/home/year/2026?lang=en", "The most: 231 kWh, in October 2026."),
+        ("/my-home/day/2026-10-23?lang=en", "The most: 0.75 kWh, from 19:30 to 19:45."),
+        ("/my-home/day/2026-10-23?lang=fr", "Le plus : 0,75 kWh, de 19:30 à 19:45."),
+        ("/my-home/month/2026-10?lang=en", "The most: 9.83 kWh, on Thursday 1 October 2026."),
+        ("/my-home/year/2026?lang=en", "The most: 231 kWh, in October 2026."),
     ],
 )
 def test_the_stated_peak_is_the_datas(filled: FilledSite, path: str, told: str) -> None:
@@ -56,7 +56,7 @@ def test_the_stated_peak_is_the_datas(filled: FilledSite, path: str, told: str) 
 
 
 def test_the_drawn_peak_is_the_stated_one(filled: FilledSite) -> None:
-    html = page(filled, "/home/day/2026-10-23?lang=en")
+    html = page(filled, "/my-home/day/2026-10-23?lang=en")
     bars = re.findall(r"M(\d+) 240v-(\d+)h3", html)
     highest = max(bars, key=lambda bar: int(bar[1]))
     assert int(highest[0]) / 4 == 4 * 19.5  # the quarter-hour of 19:30
@@ -65,15 +65,15 @@ def test_the_drawn_peak_is_the_stated_one(filled: FilledSite) -> None:
 
 
 def test_figures_that_later_work_delivers_are_absent(filled: FilledSite) -> None:
-    for path in ("/home", "/home/month", "/home/year"):
+    for path in ("/my-home", "/my-home/month", "/my-home/year"):
         text = text_of(page(filled, f"{path}?lang=fr")).lower()
         assert "€" not in text and "soleil" not in text and "réseau" not in text
 
 
 def test_a_day_without_data_says_so(filled: FilledSite) -> None:
-    assert "Nothing was measured on this day." in page(filled, "/home/day/2026-01-05?lang=en")
-    assert "Nothing was measured." in page(filled, "/home/month/2026-01?lang=en")
-    assert "Rien n&#39;a été mesuré." in page(filled, "/home/year/2025?lang=fr")
+    assert "Nothing was measured on this day." in page(filled, "/my-home/day/2026-01-05?lang=en")
+    assert "Nothing was measured." in page(filled, "/my-home/month/2026-01?lang=en")
+    assert "Rien n&#39;a été mesuré." in page(filled, "/my-home/year/2025?lang=fr")
 
 
 def test_days_to_come_and_days_that_are_none_are_404(filled: FilledSite) -> None:
@@ -82,17 +82,17 @@ def test_days_to_come_and_days_that_are_none_are_404(filled: FilledSite) -> None
         "day/2026-10-25", "day/2026-2-3", "day/yesterday", "day/2026-13-01", "day/1999-01-01", "day/2026-10-23x",
         "month/2026-11", "month/2026-1", "year/2027", "year/26", "year/9999",
     ):  # fmt: skip
-        assert client.get(f"/home/{path}").status_code == 404, path
+        assert client.get(f"/my-home/{path}").status_code == 404, path
 
 
 def test_every_period_leads_to_the_one_before(filled: FilledSite) -> None:
-    assert 'href="/home/day/2026-10-23?lang=en"' in page(filled, "/home?lang=en")
-    assert 'href="/home/month/2026-09"' in page(filled, "/home/month")
-    assert 'href="/home/month/2026-01"' in page(filled, "/home/month/2025-12")
-    assert 'rel="next"' not in page(filled, "/home/year")
+    assert 'href="/my-home/day/2026-10-23?lang=en"' in page(filled, "/my-home?lang=en")
+    assert 'href="/my-home/month/2026-09"' in page(filled, "/my-home/month")
+    assert 'href="/my-home/month/2026-01"' in page(filled, "/my-home/month/2025-12")
+    assert 'rel="next"' not in page(filled, "/my-home/year")
 
 
-@pytest.mark.parametrize("path", ["/home", "/home/day/2026-10-23", "/home/month", "/home/year"])
+@pytest.mark.parametrize("path", ["/my-home", "/my-home/day/2026-10-23", "/my-home/month", "/my-home/year"])
 def test_a_first_visit_is_light(filled: FilledSite, path: str) -> None:
     """Issue: at most 15 kB over the wire and three requests."""
     client = filled.client(HOME)
