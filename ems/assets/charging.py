@@ -32,6 +32,7 @@ from ems.series import Floats
 from ems.slots import Slots, as_utc
 from ems.snapshot import Session
 
+USUAL_CAR_A = 16.0  # per phase: what half of the cars on the road take at most (assumption)
 VOLTAGE_V = 230.0
 
 
@@ -94,6 +95,15 @@ def needed_in_horizon_kwh(session: Session, limit_kw: float, slots: Slots) -> fl
     return max(session.needed_kwh - 0.5 * limit_kw * after_h, 0.0)
 
 
+def taken_kw(socket: ChargePoint | BikeRoom, outlook: Outlook) -> float:
+    """The power to count on: what most cars take, unless this one is seen to take more."""
+    if isinstance(socket, BikeRoom):
+        return socket.limit_kw
+    seen_a = outlook.snapshot.value(socket.point("current_a"))
+    most_a = socket.maximum_current_a if seen_a is not None and seen_a > USUAL_CAR_A + 0.5 else USUAL_CAR_A
+    return socket.kw(min(most_a, socket.maximum_current_a))
+
+
 def build(block: Any, fleet: Mapping[str, Feeder | ChargePoint | BikeRoom], outlook: Outlook) -> Part:
     """One row per session: its energy by its departure. One per feeder and slot: the cable."""
     slots, worth = outlook.slots, outlook.worth
@@ -115,8 +125,9 @@ def build(block: Any, fleet: Mapping[str, Feeder | ChargePoint | BikeRoom], outl
             f: [n for n, a in sockets.items() if isinstance(a, ChargePoint) and a.feeder == f] for f in block.feeders
         },
     )
-    limits = {n: a.limit_kw * plugged_share(sessions[n], slots) * outlook.in_service(n) for n, a in sockets.items()}
-    needed = {n: needed_in_horizon_kwh(sessions[n], a.limit_kw, slots) for n, a in sockets.items()}
+    takes = {n: taken_kw(a, outlook) for n, a in sockets.items()}
+    limits = {n: takes[n] * plugged_share(sessions[n], slots) * outlook.in_service(n) for n in sockets}
+    needed = {n: needed_in_horizon_kwh(sessions[n], takes[n], slots) for n in sockets}
     wanted = {n: max(sessions[n].needed_kwh, 0.0) for n in sockets}
     block.needed_kwh = pyo.Param(block.fleet, initialize=per_name(needed))
     block.wanted_kwh = pyo.Param(block.fleet, initialize=per_name(wanted))
@@ -180,11 +191,15 @@ def _of_feeder(planned: Planned, feeder: Feeder, fed: Mapping[str, ChargePoint],
         if not outlook.in_service(name):
             amps[name], why[name] = 0.0, both("hors service", "out of service")
         elif session is not None and session.needed_kwh > 0:
-            amps[name] = whole_current_a(point, float(planned.flow(name, "power_kw")[0]))
-            if amps[name] > 0:
+            planned_a = whole_current_a(point, float(planned.flow(name, "power_kw")[0]))
+            # Some cars do not wake after a pause, and their drivers find out at departure: waiting is at the minimum.
+            amps[name] = max(planned_a, point.minimum_current_a)
+            if planned_a > 0:
                 why[name] = both(f"recharge {fr}", f"charges {en}")
             else:
-                why[name] = both(f"attend {fr}, prêt à {_at(session)} UTC", f"waits {en}, ready by {_at(session)} UTC")
+                why[name] = both(
+                    f"au minimum {fr}, prêt à {_at(session)} UTC", f"at its minimum {en}, ready by {_at(session)} UTC"
+                )
     # Rounding up to the minimum current may load the cable beyond its limit: the smallest wait one more slot.
     while sum(fed[n].kw(a) for n, a in amps.items()) > feeder.limit_kw + 1e-6:
         name = min((n for n, a in amps.items() if a > 0), key=lambda n: amps[n])

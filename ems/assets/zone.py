@@ -89,6 +89,7 @@ SUN_ON_MASS_SHARE = (
     0.5  # of the sun that enters falls on floors and walls, the rest warms air and furniture (assumption)
 )
 HOME_M2 = 65.0  # the dwelling-equivalent that comfort is priced by
+READY_BEFORE_H = 0.5  # rooms are warm this long before people come: their model is not the room
 INSIDE_BAND_K = 0.2  # the plan aims this far inside the band: its model is not the room
 OFFSET_K = 1.0  # the most we shift a resident's set point
 FLEXING_K = 0.5  # below the resident's set point; not in a senior residence
@@ -215,7 +216,10 @@ def band_c(room: Room, outlook: Outlook) -> tuple[Floats, Floats]:
         return np.full(count, low), np.full(count, max(min(comfort.ceiling_c, asked + OFFSET_K), low))
     zone, open_now = room.zone, occupied(room.zone.opening, outlook.slots, outlook.time_zone)
     wished = min(comfort.floor_c + INSIDE_BAND_K, zone.heating_occupied_c)
-    lowest: Floats = np.where(open_now, wished, zone.heating_unoccupied_c).astype(float)
+    soon = open_now.copy()
+    for ahead in range(1, math.ceil(READY_BEFORE_H / outlook.slots.hours) + 1):
+        soon[:-ahead] |= open_now[ahead:]
+    lowest: Floats = np.where(soon, wished, zone.heating_unoccupied_c).astype(float)
     return lowest, np.maximum(comfort.ceiling_c, lowest)
 
 

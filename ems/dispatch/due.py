@@ -24,6 +24,9 @@ STEPS = {
     "count": 1.0,
 }
 
+# Nobody feels a tenth of a kelvin, and a thermostat that changes every quarter-hour is a nuisance.
+DEAD_BANDS = {"setpoint_offset_k": 0.25}
+
 
 def heartbeats(district: District) -> frozenset[str]:
     """The points that only say that we are alive. They are counted up by the adapters and planned by nobody."""
@@ -59,7 +62,7 @@ def due(
         found = snapshot.value(setpoint.point)
         value = shaped(setpoint.value, wire, found)
         ours = standing.get(setpoint.point)
-        if ours is not None and _same(ours, value) and found is not None and _same(found, value):
+        if ours is not None and found is not None and _same(found, ours) and not _worth(value, ours, wire.quantity):
             continue
         below = overridden.get(setpoint.point)
         if below is not None and found is not None and not _same(found, below):
@@ -99,6 +102,12 @@ def step_of(wire: Wire) -> float:
     """The smallest change that is worth a write, in the unit of the point."""
     own = wire.measure.resolution if isinstance(wire.measure, Register | BacnetObject) else 0.0
     return max(own, STEPS.get(dimension(wire.quantity), 0.0)) or 1e-6
+
+
+def _worth(value: float, standing: float, quantity: str) -> bool:
+    """Whether a change is worth a write: beyond the dead band, or a return to nothing."""
+    change = abs(value - standing)
+    return change > 1e-4 and (value == 0 or change > DEAD_BANDS.get(quantity, 0.0))
 
 
 def _same(a: float, b: float) -> bool:

@@ -1,7 +1,7 @@
 """What the plugged cars and bicycles still need, and until when.
 
 An AC charger knows that a car is there and how much it has taken, not how full it is. Until a driver says when and how
-far (through the pages), a car is taken to need what a visitor of its hour usually does.
+far (through the pages), a car is taken to need what a car may need, and to leave when visitors of its hour do.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from ems.district import District
 from ems.snapshot import Session, Snapshot
 
 PLUGGED, CHARGING = 1, 2  # states of a charge point; 0 free, 3 full, 4 fault
-VISITOR_KWH = 14.0  # assumption: the median of 1 299 workplace sessions is 6 kWh; residents' nights bring more
-SHARED_CAR_SHARE = 0.4  # a shared car comes back with about 60 % of its battery
+# Assumptions on the safe side: a car that needs less says so itself when it is full, one that was promised too little
+# is found short at departure.
+VISITOR_KWH = 35.0
+SHARED_CAR_SHARE = 0.8  # of its battery
 BIKE_KWH = 0.35
 DAY_LEAVES_HOUR, NIGHT_LEAVES_HOUR = 17.5, 7.25  # local time
 

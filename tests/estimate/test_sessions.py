@@ -25,22 +25,18 @@ def district() -> District:
     return read_district(Path("buildings"))
 
 
-def seen(at: datetime, **values: float) -> Snapshot:
-    return Snapshot(at=at, samples={k.replace("__", "/"): good(v, at) for k, v in values.items()})
-
-
 def test_a_car_needs_what_it_has_not_taken_yet(district: District) -> None:
     at = EVENING
     samples = {f"{POINT}/state_mode": good(2, at), f"{POINT}/session_energy_kwh": good(4.0, at)}
     [session] = sessions(district, Snapshot(at=at, samples=samples), {}).values()
-    assert session.needed_kwh == 10.0  # 14 - 4
+    assert session.needed_kwh == 31.0  # 35 - 4
     assert session.departs_at.astimezone(PARIS) == datetime(2026, 1, 21, 7, 15, tzinfo=PARIS)
 
 
 def test_a_shared_car_needs_its_share(district: District) -> None:
     samples = {f"{SHARED}/state_mode": good(1, EVENING), f"{SHARED}/session_energy_kwh": good(0.0, EVENING)}
     [session] = sessions(district, Snapshot(at=EVENING, samples=samples), {}).values()
-    assert session.needed_kwh == 20.0  # 0.4 x 50
+    assert session.needed_kwh == 40.0  # 0.8 x 50
 
 
 @pytest.mark.parametrize("state", [0, 3, 4])
