@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo check scenarios test lint bench lock schemas clean
+.PHONY: help install install-dev demo check scenarios test lint bench screenshots lock schemas clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ lint: $(VENV)/.installed-dev ## the house rules alone: ruff, mypy, import layers
 
 bench: $(VENV)/.installed-dev ## how long things take, as measured on this machine
 	@for bench in benchmarks/*.py; do echo "$$bench"; $(BIN)/python $$bench || exit 1; done
+
+screenshots: $(VENV)/.installed-dev ## every page, both widths, themes and languages, into var/screenshots
+	@$(BIN)/python -m tests.web.screenshots
 
 schemas: $(VENV)/.installed ## write buildings/schema/*.json anew
 	@$(BIN)/ems schema buildings
