@@ -1,22 +1,14 @@
-"""A part of the default district that starts and plans in seconds."""
+"""A district that starts and plans in seconds, in a folder of its own for each test."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-FILES = ("district.yaml", "mistral.yaml", "plant-c.yaml", "parking.yaml", "station.yaml")
+from tests.small_district import copy_small_district
 
 
 @pytest.fixture
 def small_district(tmp_path: Path) -> Path:
-    """Fifty dwellings, one plant room, the car park and the seawater station of the default district."""
-    folder = tmp_path / "buildings"
-    folder.mkdir()
-    for name in FILES:
-        shutil.copy(Path("buildings") / name, folder / name)
-    for name in ("devices", "contracts"):
-        shutil.copytree(Path("buildings") / name, folder / name)
-    return folder
+    return copy_small_district(tmp_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -24,21 +23,15 @@ from ems.simulate.plant import World
 from ems.slots import Slots, slot_number
 from ems.snapshot import Snapshot
 from ems.store import Store
+from tests.small_district import copy_small_district
 
-FILES = ("district.yaml", "mistral.yaml", "plant-c.yaml", "parking.yaml", "station.yaml")
 WINTER = datetime(2026, 1, 20, 5, 0, tzinfo=UTC)
 SUMMER = datetime(2026, 7, 14, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
 def district(tmp_path_factory: pytest.TempPathFactory) -> District:
-    folder = tmp_path_factory.mktemp("small") / "buildings"
-    folder.mkdir()
-    for name in FILES:
-        shutil.copy(Path("buildings") / name, folder / name)
-    for name in ("devices", "contracts"):
-        shutil.copytree(Path("buildings") / name, folder / name)
-    return read_district(folder)
+    return read_district(copy_small_district(tmp_path_factory.mktemp("small")))
 
 
 OnCycle = Callable[[Control], Awaitable[None]]
