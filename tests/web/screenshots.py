@@ -56,8 +56,10 @@ def signed_in(browser: Browser, address: str, who: str, code: str, width: int, s
         page = context.new_page()
         page.goto(f"{address}/sign-in")
         page.locator("#code").fill(code)
-        page.locator("main button").click()
-        page.close()
+        with page.expect_navigation():
+            page.locator("main button").click()
+        # Left open: a page that is closed while another one loads may hang the browser for good.
+        page.goto("about:blank")
     yield context
     context.close()
 
