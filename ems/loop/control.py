@@ -12,7 +12,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, assert_never
@@ -451,7 +451,8 @@ class Control:
         at = self._last_sweep or self.clock.now()
         snapshot = Snapshot(at=at, samples=dict(self.samples))
         self.sessions = sessions(self.district, snapshot, self.sessions)
-        return Snapshot(at=at, samples=snapshot.samples, sessions=self.sessions)
+        overrides = await self._stored(lambda: self.store.overrides(at))
+        return replace(snapshot, sessions=self.sessions, overrides=overrides)
 
     async def _forecast(self, slots: Slots, now: datetime) -> dict[str, Forecast]:
         weather = await self._weather(now)

@@ -21,7 +21,7 @@ from ems.series import Forecast, History
 from ems.simulate.direct import DirectField
 from ems.simulate.plant import World
 from ems.slots import Slots, slot_number
-from ems.snapshot import Snapshot
+from ems.snapshot import Override, Snapshot
 from ems.store import Store
 from tests.small_district import copy_small_district
 
@@ -156,6 +156,19 @@ def test_without_any_plan_devices_keep_their_own_control(district: District, tmp
     assert totals.plans == 0
     assert totals.setpoints_written == 0
     assert any("local control" in e.text for e in site.events if e.kind == "fallback")
+
+
+def test_what_a_person_holds_is_left_alone(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+    point = "mistral/tank/setpoint_c"
+    held = Override(point, 62.0, "manager", "legionella sample", WINTER + timedelta(hours=1))
+    with Store.open(site.url) as store:
+        store.save_override(held)
+    site.run(1)
+    with Store.read_only(site.url) as store:
+        record = store.last_decision()
+        assert record is not None
+        assert record["sent"] and point not in {sent["point"] for sent in record["sent"]}
 
 
 def test_two_loops_do_not_share_a_site(district: District, tmp_path: Path) -> None:
