@@ -7,7 +7,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from ems.command import Command, Setpoint
-from ems.district import BacnetObject, District, Register, Wire
+from ems.district import District, Wire
 from ems.points import dimension
 from ems.slots import slot_number
 from ems.snapshot import Snapshot
@@ -100,8 +100,7 @@ def shaped(value: float, wire: Wire, found: float | None) -> float:
 
 def step_of(wire: Wire) -> float:
     """The smallest change that is worth a write, in the unit of the point."""
-    own = wire.measure.resolution if isinstance(wire.measure, Register | BacnetObject) else 0.0
-    return max(own, STEPS.get(dimension(wire.quantity), 0.0)) or 1e-6
+    return max(wire.measure.resolution, STEPS.get(dimension(wire.quantity), 0.0)) or 1e-6
 
 
 def _worth(value: float, standing: float, quantity: str) -> bool:
