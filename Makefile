@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo check scenarios test lint bench screenshots lock schemas clean
+.PHONY: help install install-dev demo check scenarios test lint bench screenshots pages lock schemas clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,12 +37,16 @@ bench: $(VENV)/.installed-dev ## how long things take, as measured on this machi
 screenshots: $(VENV)/.installed-dev ## every page, both widths, themes and languages, into var/screenshots
 	@$(BIN)/python -m tests.web.screenshots
 
+pages: $(VENV)/.installed-dev ## every page asked for barriers at every width, in every theme and language; minutes
+	@EVERY_PAGE=1 $(BIN)/python -m pytest tests/web/test_browser.py
+
 schemas: $(VENV)/.installed ## write buildings/schema/*.json anew
 	@$(BIN)/ems schema buildings
 
 lock: $(VENV)/.installed-dev ## resolve the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile pyproject.toml --extra checkout -o requirements.txt $(LOCK)
-	$(BIN)/uv pip compile pyproject.toml --all-extras -c requirements.txt -o requirements-dev.txt $(LOCK)
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra postgres --extra checkout -c requirements.txt -o requirements-dev.txt $(LOCK)
+	$(BIN)/uv pip compile pyproject.toml --extra bench -c requirements-dev.txt -o requirements-bench.txt $(LOCK)
 
 LOCK := --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import signal
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -17,17 +19,29 @@ from rich.live import Live
 from rich.table import Table
 
 from ems import defaults
+from ems.backtest import app as forecast_app
+from ems.bms.scan_command import scan
+from ems.campaign.command import app as campaign
+from ems.campaign.power_cuts import NoStraceError
 from ems.demo import DemoSettings, DistrictGoneError, FolderTakenError, demo, report
 from ems.demo import Progress as Step
 from ems.district import District, DistrictError, describe, out_of_date, read_district, relocate, write_schemas
+from ems.loop.alive import READY, tell_supervisor
 from ems.loop.bell import SchedulerBell
 from ems.loop.clock import FastClock, RealClock
 from ems.loop.control import Control, Event, NotLeaderError
-from ems.loop.planner import ChildPlanner
+from ems.loop.messages import MessagesError
+from ems.loop.planner import LEARNT_FILE, ChildPlanner
+from ems.loop.release import release as release_control
 from ems.loop.site import ClockReader, Site, controlled, pages, stop_on_signals
+from ems.loop.supervise import BUSY, supervised
+from ems.optimise import AT_LENGTH
 from ems.simulate.replay import ReplayError
 from ems.simulate.scenario import ScenarioError
-from ems.store import Concern, People, Store, StoreError
+from ems.store import Concern, People, Role, Store, StoreError, sqlite_concern
+from ems.store.backup import back_up, read_backup
+from ems.store.backup import restore as restore_backup
+from ems.store.requests import DISTRICT, Handover
 from ems.study.command import simulate
 from ems.terminal import EVENT_STYLES, LivePanel, plan_view
 
@@ -46,6 +60,9 @@ SCENARIOS = defaults.folder("scenarios")
 
 
 app.command()(simulate)
+app.command()(scan)
+app.add_typer(campaign, name="campaign")
+app.add_typer(forecast_app, name="forecast")
 
 
 def main() -> None:
@@ -64,6 +81,8 @@ def main() -> None:
         NotLeaderError,
         DistrictGoneError,
         FolderTakenError,
+        MessagesError,
+        NoStraceError,
         OSError,
     ) as error:
         err.print(str(error), style="red", highlight=False)
@@ -168,15 +187,28 @@ def run(
     port: Annotated[int, typer.Option(help="Port of the pages on loopback; 0 for none.")] = 8000,
     cycles: Annotated[int | None, typer.Option(help="Stop after so many cycles.")] = None,
     sweep_minutes: Annotated[int, typer.Option(min=1, help="Minutes between two sweeps of all points.")] = 1,
+    restart: Annotated[
+        bool, typer.Option("--restart/--no-restart", help="Start the control process again when it ends or hangs.")
+    ] = True,
+    strict_sqlite: Annotated[
+        bool,
+        typer.Option("--strict-sqlite", help="Refuse to run on a SQLite version with a known way to corrupt a file."),
+    ] = False,
 ) -> None:
     """Control the district in real time: read, forecast, plan, write, every quarter-hour, until Ctrl-C."""
+    if strict_sqlite and (concern := sqlite_concern()) is not None:
+        raise StoreError(concern.text)
+    if restart:
+        command = [sys.executable, "-m", "ems", *sys.argv[1:], "--no-restart"]
+        code = asyncio.run(supervised(command, lambda text: err.print(text, style="yellow", highlight=False)))
+        sys.exit(code)
     wired = relocate(read_district(buildings), network)
     site = Site(folder)
     folder.mkdir(parents=True, exist_ok=True)
     site.clock_file.unlink(missing_ok=True)  # this site lives in real time
 
     async def operate() -> None:
-        planner = ChildPlanner(wired)
+        planner = ChildPlanner(wired, learnt_file=site.folder / LEARNT_FILE)
         store = Store.open(site.store_url, attempts=1, report=_print_concern)
         async with (
             controlled(
@@ -191,14 +223,73 @@ def run(
                 on_event=_print_event,
                 on_cycle=_show_cycle,
             ) as control,
-            pages(site, buildings, port) as address,
+            pages(site, buildings, port, lambda text: control.watch.wrong("part-failed", "pages", text)) as address,
         ):
             stop_on_signals(control)
+            tell_supervisor(READY)
             err.print(f"Controlling {wired.label.fr}. {_where(address)}Ctrl-C gives every device back.")
             await control.run(cycles)
         store.close()
 
-    asyncio.run(operate())
+    try:
+        asyncio.run(operate())
+    except NotLeaderError as error:
+        err.print(str(error), style="red", highlight=False)
+        sys.exit(BUSY)
+
+
+@app.command()
+def release(
+    building: Annotated[str | None, typer.Argument(help="A building's name; without one, the whole district.")] = None,
+    folder: Annotated[Path, typer.Option(help="Where the site keeps its database and files.")] = Path("var/site"),
+    buildings: Buildings = BUILDINGS,
+    network: Network = 0,
+    bacnet_address: Annotated[str | None, typer.Option(help="Our own BACnet/IP address.")] = None,
+    by: Annotated[str, typer.Option(help="Who asks.")] = getpass.getuser(),
+    reason: Annotated[str, typer.Option(help="Why, for those who will read it.")] = "",
+    take: Annotated[bool, typer.Option("--take", help="Take control again instead.")] = False,
+) -> None:
+    """Give control back to the devices (rendre la main); needs neither planner nor database."""
+    what = building or DISTRICT
+    if take:
+        known = Handover(folder).take(what)
+        out.print("Control is taken again with the next plan." if known else "It was not handed back.")
+        return
+    wired = relocate(read_district(buildings), network)
+    try:
+        done = asyncio.run(
+            release_control(wired, folder, what, by, RealClock().now(), reason=reason, bacnet_address=bacnet_address)
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="BUILDING") from error
+    if done.by_loop:
+        out.print("The control process has given it back, and leaves it alone until `ems release --take`.")
+        return
+    out.print(f"{len(done.released)} points given back from here; nothing is written there until `--take`.")
+    for point, why in done.failed.items():
+        err.print(f"{point}: {why}", style="red", highlight=False)
+    if done.failed:
+        sys.exit(1)
+
+
+@app.command()
+def backup(
+    into: Annotated[Path, typer.Argument(help="Folder of back-ups; each is a folder in it.")],
+    folder: Annotated[Path, typer.Option(help="Where the site keeps its database and files.")] = Path("var/site"),
+) -> None:
+    """Back a site up while it runs: every database of one instant, looked through, with digests."""
+    made = back_up(folder, into, RealClock().now())
+    out.print(f"{made.folder}: {', '.join(made.digests)}")
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="A folder that `ems backup` made.")],
+    folder: Annotated[Path, typer.Option(help="Where the site keeps its database and files.")] = Path("var/site"),
+) -> None:
+    """Put a back-up in the place of a stopped site's files; those are kept beside."""
+    kept = restore_backup(read_backup(source), folder, RealClock().now())
+    out.print(f"Restored into {folder}." + ("" if kept is None else f" What was there is in {kept}."))
 
 
 @app.command("demo")
@@ -239,6 +330,11 @@ def run_demo(
     )
     shown = LivePanel(read_district(buildings))
     drawn = not headless and err.is_terminal
+    if drawn and data is None:
+        from ems.simulate.scenario import read_scenario
+        from ems.study.shadow import Shadow
+
+        shown.shadow = Shadow(shown.district, read_scenario(scenario), seed)
 
     def show_progress(step: Step) -> None:
         shown.progress(step.what, step.done, step.total)
@@ -253,6 +349,8 @@ def run_demo(
     async def show_cycle(control: Control, _: object) -> None:
         if not drawn:
             await _show_cycle(control)
+        elif shown.shadow is not None:
+            await shown.shadow.follow(control.samples, control.clock.now())
 
     begun = RealClock().now()
     with Live(shown, console=err, refresh_per_second=2) if drawn else nullcontext():
@@ -287,30 +385,36 @@ def plan(
     ] = SCENARIOS / "ordinary",
     slots: Annotated[int, typer.Option(min=4, max=288, help="Quarter-hours to plan.")] = 192,
     seed: Annotated[int, typer.Option(help="Draws people, weather and the true buildings.")] = 1,
+    language: Annotated[Literal["fr", "en"], typer.Option(help="Of reasons, set points and shortfalls.")] = "en",
+    reasons_seconds: Annotated[float, typer.Option(min=0, help="What re-solves for reasons may take.")] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole plan as JSON.")] = False,
 ) -> None:
-    """Plan once and write nothing: the chart, the costs by term, the set points and the reasons."""
+    """Plan once and write nothing: a chart, costs, assets, set points, reasons, shortfalls, and how good it is."""
     from ems.dry_run import from_scenario, from_site, planned
 
     wired = read_district(buildings)
     with err.status("reading, forecasting, planning"):
         known = from_scenario(wired, scenario, seed) if folder is None else from_site(wired, Site(folder))
         begun = RealClock().now()
-        result = planned(wired, known, slots)
+        result = planned(wired, known, slots, replace(AT_LENGTH, seconds=reasons_seconds))
         seconds = (RealClock().now() - begun).total_seconds()
     if as_json:
-        print(json.dumps(result.to_json()))
+        print(json.dumps(result.to_json() | {"seconds": round(seconds, 2)}))
     else:
-        out.print(plan_view(result, wired, seconds))
+        out.print(plan_view(result, wired, seconds, out.width, language))
 
 
 @app.command()
 def invite(
     name: Annotated[str, typer.Argument(help="Who signs in: a name for a manager, or building/flat for a resident.")],
     folder: Annotated[Path, typer.Option(help="Where the site keeps its database and files.")] = Path("var/site"),
+    role: Annotated[str, typer.Option(help="Of staff: manager, auditor, or admin, who may invite those.")] = "manager",
     buildings: Buildings = BUILDINGS,
 ) -> None:
     """Print a new code to sign in with; the code before it ends."""
+    staff: dict[str, Role] = {"manager": "manager", "auditor": "auditor", "admin": "admin"}
+    if role not in staff:
+        raise typer.BadParameter(f"{role!r} is none of {', '.join(staff)}", param_hint="--role")
     homes = read_district(buildings).dwellings
     if "/" in name and name not in homes:
         raise typer.BadParameter(f"{name} is no dwelling of {buildings}; give building/flat", param_hint="NAME")
@@ -318,7 +422,7 @@ def invite(
     people = People.open(Site(folder).people_url)
     try:
         home = name if name in homes else None
-        code = people.invite(name, "resident" if home else "manager", home, RealClock().now())
+        code = people.invite(name, "resident" if home else staff[role], home, RealClock().now())
     finally:
         people.close()
     out.print(code)
@@ -332,13 +436,19 @@ def web(
         str | None, typer.Option(help="URL of the accounts; without, only what everybody may see.")
     ] = None,
     clock_file: Annotated[Path | None, typer.Option(help="Site time, when it is not real time.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="The site's folder, where control can be handed back without any database.")
+    ] = None,
     buildings: Buildings = BUILDINGS,
 ) -> None:
     """Serve the pages alone, from a store that another process writes."""
+    import os
+
     import uvicorn
 
     from ems.web import create_app
 
+    os.nice(5)  # the loop comes first: however many pages are asked for, it keeps its time
     real = RealClock()
     pages_app = create_app(
         store,
@@ -346,8 +456,10 @@ def web(
         read_district(buildings),
         None if people is None else People.open(people),
         real.now,
+        folder,
     )
-    uvicorn.run(pages_app, host="127.0.0.1", port=port, log_level="warning")
+    # Open pages listen for ever: they are let go after two seconds.
+    uvicorn.run(pages_app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2)
 
 
 def _where(address: str | None) -> str:

@@ -26,7 +26,7 @@ from ems.district import District, read_district, relocate
 from ems.loop.bell import Bell, SchedulerBell, VirtualBell
 from ems.loop.clock import Advance, FastClock, LockStep, RealClock
 from ems.loop.control import Control, Event, Totals
-from ems.loop.planner import ChildPlanner
+from ems.loop.planner import LEARNT_FILE, ChildPlanner
 from ems.loop.site import Site, controlled, pages, stop_on_signals, write_clock
 from ems.series import Floats
 from ems.simulate.past import past
@@ -170,6 +170,7 @@ def _own_folder(site: Site) -> Iterator[None]:
             *site.folder.glob("people.db*"),
             site.weather_file,
             site.clock_file,
+            site.folder / LEARNT_FILE,
         ):
             stale.unlink(missing_ok=True)
         yield
@@ -187,7 +188,7 @@ async def _demo(
 ) -> tuple[Totals, District]:
     on_progress(Progress("starting the simulated district", 0, 1))
     codes = _invited(site, district) if settings.port else {}
-    planner = ChildPlanner(district)
+    planner = ChildPlanner(district, learnt_file=site.folder / LEARNT_FILE)
     store = Store.open(site.store_url, attempts=1)  # the loop itself tries again, and says so
     async with district_process(settings, site) as plant:
         on_progress(Progress("starting the simulated district", 1, 1))

@@ -13,7 +13,7 @@ from ems.feeds import Absent, read_weather_file
 from ems.forecast import forecast, history_points
 from ems.loop.control import HISTORY
 from ems.loop.site import Site
-from ems.optimise import Plan, plan
+from ems.optimise import AT_LENGTH, Effort, Plan, plan
 from ems.points import Sample
 from ems.series import Forecast, History
 from ems.simulate.direct import DirectField
@@ -35,13 +35,14 @@ class Known:
     snapshot: Snapshot
     history: History
     weather: dict[str, Forecast]
+    previous: Plan | None = None
 
 
-def planned(district: District, known: Known, count: int) -> Plan:
-    """Forecast and plan `count` quarter-hours from what is known. Nothing is written anywhere."""
+def planned(district: District, known: Known, count: int, effort: Effort = AT_LENGTH) -> Plan:
+    """Forecast, plan and explain `count` quarter-hours from what is known. Nothing is written anywhere."""
     slots = Slots(floor(known.snapshot.at), count)
     forecasts = forecast(district, known.history, known.weather, slots, known.snapshot.at)
-    return plan(district, known.snapshot, forecasts, slots)
+    return plan(district, known.snapshot, forecasts, slots, known.previous, effort=effort)
 
 
 def from_scenario(district: District, scenario: Path, seed: int) -> Known:
@@ -59,7 +60,7 @@ def from_scenario(district: District, scenario: Path, seed: int) -> Known:
 
 
 def from_site(district: District, site: Site) -> Known:
-    """The last readings of a running site. Raises FileNotFoundError where no site has run."""
+    """The last readings and plan of a running site. Raises FileNotFoundError where no site has run."""
     if not (site.folder / "site.db").is_file():
         raise FileNotFoundError(f"{site.folder} holds no site.db; give the folder that `ems run` or `ems demo` keeps")
     with Store.read_only(site.store_url) as store:
@@ -69,8 +70,10 @@ def from_site(district: District, site: Site) -> Known:
             raise FileNotFoundError(f"{site.folder / 'site.db'} holds no readings yet; let a sweep end first")
         count = HISTORY // SLOT
         history = store.history(history_points(district), Slots(floor(at) - count * SLOT, count))
+        record = store.last_decision()
+    before = Plan.from_json(record["plan"]) if record and record.get("plan") else None
     weather = read_weather_file(site.weather_file, at)
-    return Known(_snapshot(district, samples, at), history, {} if isinstance(weather, Absent) else weather)
+    return Known(_snapshot(district, samples, at), history, {} if isinstance(weather, Absent) else weather, before)
 
 
 def _snapshot(district: District, samples: dict[str, Sample], at: datetime) -> Snapshot:

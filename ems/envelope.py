@@ -48,9 +48,11 @@ def outside_limits(value: float, limits: Limits) -> str | None:
 
 
 def too_fast(value: float, previous: float | None, limits: Limits) -> str | None:
-    """Refuses a change larger than the device's ramp; without a known previous value there is nothing to ramp from."""
-    if limits.ramp_per_slot is None or previous is None:
+    """Refuses a change larger than the device's ramp, and any change from where nobody knows."""
+    if limits.ramp_per_slot is None:
         return None
+    if previous is None:
+        return f"where it stands is not known, and it may change by {limits.ramp_per_slot:g} in a quarter-hour"
     change = abs(value - previous)
     if change > limits.ramp_per_slot + TOLERANCE:
         return f"a change of {change:g} from {previous:g} is more than {limits.ramp_per_slot:g} in a quarter-hour"
@@ -128,3 +130,46 @@ def overloads(powers_kw: list[float], limit_kw: float) -> str | None:
     if total > limit_kw + TOLERANCE:
         return f"together {total:.1f} kW, and the cable carries {limit_kw:g}"
     return None
+
+
+def stops_recirculation(quantity: str, value: float) -> str | None:
+    """Refuses whatever would stop or slow a hot-water recirculation, should a device ever offer it."""
+    if "recirculation" in quantity and value <= TOLERANCE:
+        return "the recirculation of hot water is never stopped"
+    return None
+
+
+def chills_people(heating_c: float, present_c: float | None, floor_c: float, *, occupied: bool) -> str | None:
+    """Refuses to lower a zone's heating set point below its floor while people may be in it; raising it never harms."""
+    if not occupied or heating_c >= floor_c - TOLERANCE:
+        return None
+    if present_c is not None and heating_c >= present_c - TOLERANCE:
+        return None
+    return f"heating to {heating_c:g} degC is below the floor of {floor_c:g} while people may be there"
+
+
+def overdraws(
+    power_kw: float, present_kw: float | None, supply_kw: float | None, own_kw: float | None, limit_kw: float
+) -> str | None:
+    """Refuses to charge a battery harder than its supply point's fuse leaves room for.
+
+    `supply_kw` and `own_kw` are what supply point and battery draw now. Charging less than now is always allowed.
+    """
+    if power_kw <= TOLERANCE or (present_kw is not None and power_kw <= present_kw + TOLERANCE):
+        return None
+    if supply_kw is None or own_kw is None:
+        return "what the supply point carries now is not known"
+    total = supply_kw - own_kw + power_kw
+    if total > limit_kw + TOLERANCE:
+        return f"the supply point would carry {total:.1f} kW, and {limit_kw:g} is what its fuse takes"
+    return None
+
+
+def switches_too_soon(value: float, present: float | None, unchanged_s: float | None, least_s: float) -> str | None:
+    """Refuses to switch a compressor that has run, or rested, for less than its least time.
+
+    `unchanged_s` is how long it is known to stand as it stands; None: it was not seen to change.
+    """
+    if present is None or abs(value - present) <= TOLERANCE or unchanged_s is None or unchanged_s >= least_s:
+        return None
+    return f"it has been {'on' if present > 0 else 'off'} for {unchanged_s / 60:.0f} of at least {least_s / 60:.0f} min"

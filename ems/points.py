@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -67,11 +67,15 @@ class Quality(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One reading of a point. `value` is None whenever there is nothing to believe: missing is not zero."""
+    """One reading of a point. `value` is None whenever there is nothing to believe: missing is not zero.
+
+    `raw` is what the device said where that is not believed: kept to be looked at, never to be reckoned with.
+    """
 
     value: float | None
     quality: Quality
     at: datetime
+    raw: float | None = field(default=None, compare=False)
 
     @property
     def is_good(self) -> bool:

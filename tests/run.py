@@ -26,12 +26,13 @@ KINDS = ("passed", "failed", "skipped")
 GROUPS: dict[str, tuple[str, ...]] = {
     "house": ("house",),
     "units": (".", "assets", "market", "district", "dispatch", "estimate", "feeds", "settle"),
-    "forecast": ("forecast",),
+    "forecast": ("forecast", "backtest"),
     "planner": ("optimise",),
     "store": ("store",),
     "plant": ("simulate",),
     "field": ("bms",),
     "loop": ("loop",),
+    "campaign": ("campaign",),
     "web": ("web",),
     "scenarios": ("demo", "scenarios"),
 }

@@ -49,7 +49,8 @@ def test_a_ramp_counts_from_what_stands() -> None:
     limits = Limits(minimum=-5, maximum=5, ramp_per_slot=3)
     assert envelope.too_fast(3, 0, limits) is None
     assert "more than 3" in (envelope.too_fast(3.5, 0, limits) or "")
-    assert envelope.too_fast(5, None, limits) is None  # nothing known to ramp from
+    assert "where it stands is not known" in (envelope.too_fast(0, None, limits) or "")
+    assert envelope.too_fast(5, None, Limits(minimum=-5, maximum=5)) is None  # no ramp, nothing to know
 
 
 @pytest.mark.parametrize(
@@ -123,3 +124,61 @@ def test_a_battery_is_neither_overfilled_nor_drained(power: float, stored: float
 def test_a_cable_carries_what_it_carries() -> None:
     assert envelope.overloads([50, 60], 110) is None
     assert "together 111.0 kW" in (envelope.overloads([50, 61], 110) or "")
+
+
+def test_a_recirculation_is_never_stopped() -> None:
+    assert "never stopped" in (envelope.stops_recirculation("recirculation_on", 0) or "")
+    assert envelope.stops_recirculation("recirculation_on", 1) is None
+    assert envelope.stops_recirculation("charge_on", 0) is None
+
+
+@pytest.mark.parametrize(
+    ("heating", "present", "occupied", "refused"),
+    [
+        (17, 19, True, True),
+        (17, None, True, True),  # where it stands is not known
+        (17, 16, True, False),  # on its way up
+        (17, 19, False, False),
+        (18, 19, True, False),
+    ],
+)
+def test_people_are_not_chilled(heating: float, present: float | None, occupied: bool, refused: bool) -> None:
+    assert (envelope.chills_people(heating, present, 18, occupied=occupied) is not None) is refused
+
+
+@pytest.mark.parametrize(
+    ("power", "present", "supply", "own", "why"),
+    [
+        (10, 0, 50, 0, ""),  # 60 of 60
+        (11, 0, 50, 0, "would carry 61.0 kW"),
+        (11, 0, 55, 5, "would carry 61.0 kW"),  # what the battery takes already is not counted twice
+        (-20, 0, None, None, ""),
+        (5, 8, None, None, ""),  # less than now
+        (5, None, 90, 0, "would carry 95.0 kW"),
+        (5, 0, None, 0, "not known"),
+        (5, 0, 10, None, "not known"),
+    ],
+)
+def test_a_battery_leaves_the_fuse_whole(
+    power: float, present: float | None, supply: float | None, own: float | None, why: str
+) -> None:
+    said = envelope.overdraws(power, present, supply, own, 60)
+    assert (said is None) if not why else (why in (said or ""))
+
+
+@pytest.mark.parametrize(
+    ("value", "present", "unchanged_s", "why"),
+    [
+        (0, 1, 300, "on for 5 of at least 10 min"),
+        (1, 0, 300, "off for 5 of at least 10 min"),
+        (0, 1, 600, ""),
+        (1, 1, 0, ""),
+        (0, None, 0, ""),  # starting from the unknown is the ramp's matter
+        (0, 1, None, ""),
+    ],
+)
+def test_a_compressor_runs_and_rests_for_its_least_time(
+    value: float, present: float | None, unchanged_s: float | None, why: str
+) -> None:
+    said = envelope.switches_too_soon(value, present, unchanged_s, 600)
+    assert (said is None) if not why else (why in (said or ""))

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import pyomo.environ as pyo
 
 from ems.assets.asset import Asset, Positive
-from ems.assets.outlook import Outlook, Part, Planned, Port, index_fleet, per_slot
+from ems.assets.outlook import Outlook, Part, Planned, Port, index_fleet
+from ems.assets.tables import per_slot
 from ems.command import Setpoint
 
 LoadUse = Literal["home", "landlord", "offices", "shops", "hotel", "creche", "school", "parking", "plant-room"]

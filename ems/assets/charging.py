@@ -13,26 +13,16 @@ import numpy as np
 import pyomo.environ as pyo
 from pydantic import Field
 
-from ems.assets.asset import Asset, NotNegative, Positive
-from ems.assets.outlook import (
-    Cost,
-    Outlook,
-    Part,
-    Planned,
-    Port,
-    Slack,
-    both,
-    index_fleet,
-    per_name,
-    price_words,
-    upper,
-)
+from ems.assets.asset import Asset, NotNegative, Positive, Share
+from ems.assets.outlook import Cost, OnOff, Outlook, Part, Planned, Port, Slack, both, index_fleet, price_words
+from ems.assets.tables import between, per_name, upper
 from ems.command import Setpoint
 from ems.series import Floats
 from ems.slots import Slots, as_utc
 from ems.snapshot import Session
 
 USUAL_CAR_A = 16.0  # per phase: what half of the cars on the road take at most (assumption)
+WELCOME_A = 20.0  # who arrives may take this much, so that its first minutes show whether it is a usual car
 VOLTAGE_V = 230.0
 
 
@@ -50,10 +40,15 @@ class ChargePoint(Asset):
     type: Literal["charge-point"] = "charge-point"
     feeder: str
     phases: Literal[1, 3] = 3
+    phase: Literal[1, 2, 3] | None = None  # of a single-phase socket: the one it hangs on; None: nobody knows
     minimum_current_a: NotNegative = 6.0
     maximum_current_a: Positive = 32.0
     fail_safe_current_a: NotNegative = 10.0
     shared_car_kwh: NotNegative = 0.0  # battery of the shared car that lives here, 0 for a public socket
+    give_back_current_a: NotNegative = 0.0  # the most a car may give back (V2G); 0: this socket only charges
+    give_back_efficiency: Share = 0.85  # of a kWh taken and given back, what arrives
+    give_back_wear_per_kwh: NotNegative = 0.06  # euro per kWh given back (assumption)
+    kept_share: Share = 0.3  # of its battery, which a car never gives away
 
     @property
     def limit_kw(self) -> float:
@@ -78,82 +73,160 @@ TYPES = (Feeder, ChargePoint, BikeRoom)
 SOONER_PER_KWH_H = 1e-4  # euro: of two equal prices the earlier one, since people leave early
 
 
-def missing_kwh(needed_kwh: Any, power_kw: Any, hours: float) -> Any:
-    """What a session still lacks after charging at `power_kw` (one value per slot)."""
-    return needed_kwh - hours * sum(power_kw)
+def next_gained_kwh(gained_kwh: Any, charge_kw: Any, back_kw: Any, efficiency: Any, hours: float) -> Any:
+    """What a car has gained since now, kWh at the plug: a kWh given back is more than a kWh less in its battery."""
+    return gained_kwh + hours * (charge_kw - back_kw / efficiency)
 
 
 def plugged_share(session: Session, slots: Slots) -> Floats:
-    """Share of each slot during which the vehicle still stands there."""
-    leaves = (as_utc(session.departs_at) - slots.start) / slots.length
-    return np.clip(leaves - np.arange(slots.count), 0, 1)
+    """Share of each slot during which the vehicle stands there."""
+    number = np.arange(slots.count)
+    leaves, arrives = (as_utc(at or slots.start) for at in (session.departs_at, session.arrives_at))
+    gone, come = (np.clip((at - slots.start) / slots.length - number, 0, 1) for at in (leaves, arrives))
+    share: Floats = np.maximum(gone - come, 0.0)
+    return share
 
 
 def needed_in_horizon_kwh(session: Session, limit_kw: float, slots: Slots) -> float:
     """What must be charged before the horizon ends, kWh; a car that leaves later can take half its power after it."""
-    after_h = max((as_utc(session.departs_at) - slots.end).total_seconds() / 3600, 0.0)
-    return max(session.needed_kwh - 0.5 * limit_kw * after_h, 0.0)
+    after = as_utc(session.departs_at) - max(slots.end, as_utc(session.arrives_at or slots.end))
+    return max(session.needed_kwh - 0.5 * limit_kw * max(after.total_seconds() / 3600, 0.0), 0.0)
 
 
 def taken_kw(socket: ChargePoint | BikeRoom, outlook: Outlook) -> float:
-    """The power to count on: what most cars take, unless this one is seen to take more."""
+    """The power to count on: what this vehicle was seen to take, else what most cars take."""
     if isinstance(socket, BikeRoom):
         return socket.limit_kw
+    session = outlook.snapshot.sessions.get(socket.name)
+    if session is not None and session.most_kw is not None:
+        return min(session.most_kw, socket.limit_kw)
     seen_a = outlook.snapshot.value(socket.point("current_a"))
     most_a = socket.maximum_current_a if seen_a is not None and seen_a > USUAL_CAR_A + 0.5 else USUAL_CAR_A
     return socket.kw(min(most_a, socket.maximum_current_a))
 
 
+def gives_back(point: ChargePoint | BikeRoom, session: Session) -> bool:
+    """Whether a car can give back: its socket may, and the car tells how full it is."""
+    known = session.stored_kwh is not None and session.capacity_kwh is not None
+    return isinstance(point, ChargePoint) and point.give_back_current_a > 0 and known
+
+
+def gained_band_kwh(point: ChargePoint, session: Session) -> tuple[float, float]:
+    """The least and the most a car may have gained meanwhile, kWh: it keeps a share of its battery, and gets full."""
+    stored, capacity = session.stored_kwh or 0.0, session.capacity_kwh or 0.0
+    spare = max(stored - point.kept_share * capacity, 0.0)
+    return -spare, max(capacity - stored, session.needed_kwh, 0.0)
+
+
 def build(block: Any, fleet: Mapping[str, Feeder | ChargePoint | BikeRoom], outlook: Outlook) -> Part:
-    """One row per session: its energy by its departure. One per feeder and slot: the cable."""
+    """One row per session: its energy by its departure. One per feeder and slot: the cable, and each of its phases."""
     slots, worth = outlook.slots, outlook.worth
+    known = outlook.snapshot.sessions
     sockets = {
         n: a
         for n, a in fleet.items()
-        if isinstance(a, ChargePoint | BikeRoom)
-        and n in outlook.snapshot.sessions
-        and outlook.snapshot.sessions[n].needed_kwh > 0
+        if isinstance(a, ChargePoint | BikeRoom) and n in known and (known[n].needed_kwh > 0 or gives_back(a, known[n]))
     }
-    sessions = {n: outlook.snapshot.sessions[n] for n in sockets}
+    sessions = {n: known[n] for n in sockets}
+    points = {n: a for n, a in sockets.items() if isinstance(a, ChargePoint)}
+    giving = {n: a for n, a in points.items() if gives_back(a, sessions[n])}
     feeders = {n: a for n, a in fleet.items() if isinstance(a, Feeder)}
-    in_use = {a.feeder for a in sockets.values() if isinstance(a, ChargePoint)}  # the others have no row
     index_fleet(block, sockets, slots)
-    block.feeders = pyo.Set(initialize=[n for n in feeders if n in in_use], ordered=True)
-    block.fed = pyo.Set(
-        block.feeders,
-        initialize={
-            f: [n for n, a in sockets.items() if isinstance(a, ChargePoint) and a.feeder == f] for f in block.feeders
-        },
-    )
+    block.giving = pyo.Set(initialize=list(giving), ordered=True)
+    block.plain = pyo.Set(initialize=[n for n in sockets if n not in giving], ordered=True)
+    cables = [f for f in feeders if any(a.feeder == f for a in points.values())]  # the others have no row
+    block.feeders = pyo.Set(initialize=cables, ordered=True)
+    fed = {f: [n for n, a in points.items() if a.feeder == f] for f in cables}
+    back = {f: [n for n in fed[f] if n in giving] for f in cables}
+    block.fed = pyo.Set(block.feeders, initialize=fed, ordered=True)
+    block.fed_back = pyo.Set(block.feeders, initialize=back, ordered=True)
+    block.two_way = pyo.Set(initialize=[f for f in cables if back[f]], ordered=True)
+    # A phase has a row where something hangs on it alone; what hangs on three, or on nobody knows which, is a third.
+    alone = {(f, k): [n for n in fed[f] if points[n].phase == k] for f in cables for k in (1, 2, 3)}
+    block.phases = pyo.Set(initialize=[at for at, names in alone.items() if names], dimen=2, ordered=True)
+    block.on_phase = pyo.Set(block.phases, initialize={at: alone[at] for at in block.phases}, ordered=True)
+    spread = {(f, k): [n for n in fed[f] if points[n].phase is None] for f, k in block.phases}
+    block.on_all = pyo.Set(block.phases, initialize=spread, ordered=True)
+
     takes = {n: taken_kw(a, outlook) for n, a in sockets.items()}
-    limits = {n: takes[n] * plugged_share(sessions[n], slots) * outlook.in_service(n) for n in sockets}
+    there = {n: plugged_share(sessions[n], slots) * outlook.in_service(n) for n in sockets}
+    limits = {n: _held_kw(a, takes[n], outlook) * there[n] for n, a in sockets.items()}
     needed = {n: needed_in_horizon_kwh(sessions[n], takes[n], slots) for n in sockets}
     wanted = {n: max(sessions[n].needed_kwh, 0.0) for n in sockets}
+    band = {n: gained_band_kwh(a, sessions[n]) for n, a in giving.items()}
     block.needed_kwh = pyo.Param(block.fleet, initialize=per_name(needed))
     block.wanted_kwh = pyo.Param(block.fleet, initialize=per_name(wanted))
-    block.feeder_kw = pyo.Param(
-        block.feeders, initialize=per_name({n: a.limit_kw for n, a in feeders.items() if n in in_use})
+    block.efficiency = pyo.Param(
+        block.giving, initialize=per_name({n: max(a.give_back_efficiency, 0.01) for n, a in giving.items()})
     )
-    block.power_kw = pyo.Var(block.fleet, block.flows, bounds=upper(limits))
+    block.feeder_kw = pyo.Param(block.feeders, initialize=per_name({f: feeders[f].limit_kw for f in cables}))
+    block.charge_kw = pyo.Var(block.fleet, block.flows, bounds=upper(limits))
+    backs = {n: a.kw(a.give_back_current_a) * there[n] for n, a in giving.items()}
+    block.back_kw = pyo.Var(block.giving, block.flows, bounds=upper(backs))
+    least, most = ({n: edges[i] for n, edges in band.items()} for i in (0, 1))
+    block.gained_kwh = pyo.Var(block.giving, block.stocks, bounds=between(least, most, slots.count + 1))
     block.missing_kwh = pyo.Var(block.fleet, bounds=(0, None))
 
-    @block.Constraint(block.fleet)  # type: ignore[untyped-decorator]
+    @block.Constraint(block.plain)  # type: ignore[untyped-decorator]
     def charged_by_departure(b: Any, n: Any) -> Any:
-        return slots.hours * sum(b.power_kw[n, t] for t in b.flows) + b.missing_kwh[n] >= b.needed_kwh[n]
+        return slots.hours * sum(b.charge_kw[n, t] for t in b.flows) + b.missing_kwh[n] >= b.needed_kwh[n]
 
-    @block.Constraint(block.fleet)  # type: ignore[untyped-decorator]
+    @block.Constraint(block.plain)  # type: ignore[untyped-decorator]
     def takes_no_more_than_wanted(b: Any, n: Any) -> Any:
-        return slots.hours * sum(b.power_kw[n, t] for t in b.flows) <= b.wanted_kwh[n]
+        return slots.hours * sum(b.charge_kw[n, t] for t in b.flows) <= b.wanted_kwh[n]
+
+    @block.Constraint(block.giving)  # type: ignore[untyped-decorator]
+    def gains_from_now_on(b: Any, n: Any) -> Any:
+        return b.gained_kwh[n, 0] == 0
+
+    @block.Constraint(block.giving, block.flows)  # type: ignore[untyped-decorator]
+    def gains_less_what_it_gives_back(b: Any, n: Any, t: Any) -> Any:
+        return b.gained_kwh[n, t + 1] == next_gained_kwh(
+            b.gained_kwh[n, t], b.charge_kw[n, t], b.back_kw[n, t], b.efficiency[n], slots.hours
+        )
+
+    @block.Constraint(block.giving)  # type: ignore[untyped-decorator]
+    def leaves_charged(b: Any, n: Any) -> Any:
+        return b.gained_kwh[n, slots.count] + b.missing_kwh[n] >= b.needed_kwh[n]
+
+    @block.Constraint(block.giving)  # type: ignore[untyped-decorator]
+    def leaves_with_no_more_than_wanted(b: Any, n: Any) -> Any:
+        return b.gained_kwh[n, slots.count] <= b.wanted_kwh[n]
 
     @block.Constraint(block.feeders, block.flows)  # type: ignore[untyped-decorator]
     def stays_below_cable(b: Any, f: Any, t: Any) -> Any:
-        return sum(b.power_kw[n, t] for n in b.fed[f]) <= b.feeder_kw[f]
+        net = sum(b.charge_kw[n, t] for n in b.fed[f]) - sum(b.back_kw[n, t] for n in b.fed_back[f])
+        return net <= b.feeder_kw[f]
 
-    sooner = np.tile(np.arange(slots.count) * slots.hours * slots.hours * SOONER_PER_KWH_H, (len(sockets), 1))
+    @block.Constraint(block.two_way, block.flows)  # type: ignore[untyped-decorator]
+    def gives_back_no_more_than_cable(b: Any, f: Any, t: Any) -> Any:
+        net = sum(b.charge_kw[n, t] for n in b.fed[f]) - sum(b.back_kw[n, t] for n in b.fed_back[f])
+        return net >= -b.feeder_kw[f]
+
+    @block.Constraint(block.phases, block.flows)  # type: ignore[untyped-decorator]
+    def stays_below_each_phase(b: Any, f: Any, k: Any, t: Any) -> Any:
+        all_three = sum(b.charge_kw[n, t] for n in b.on_all[f, k])
+        return sum(b.charge_kw[n, t] for n in b.on_phase[f, k]) + all_three / 3 <= b.feeder_kw[f] / 3
+
+    # A kWh put off may be missing, if its car leaves early: what that would cost, times the chance of it.
+    early = [SOONER_PER_KWH_H + worth.charging_per_kwh * sessions[n].may_leave_per_h for n in sockets]
+    sooner = np.outer(early, np.arange(slots.count) * slots.hours * slots.hours)
+    wear = np.array([[a.give_back_wear_per_kwh * slots.hours] * slots.count for a in giving.values()])
     node = {n: a.supply if isinstance(a, BikeRoom) else feeders[a.feeder].supply for n, a in sockets.items()}
+    # A car stops in the middle of a slot when it is full: one that lacks less than its minimum may still have it.
+    least_kw = {n: a.kw(a.minimum_current_a) if isinstance(a, ChargePoint) else 0.0 for n, a in sockets.items()}
+    minimum = [np.minimum(least_kw[n] * there[n], wanted[n] / slots.hours) for n in sockets]
+    least_back = [np.minimum(least_kw[n] * there[n], backs[n]) for n in giving]
     return Part(
-        ports=(Port("electricity", block.power_kw, node),),
-        costs=(Cost("charging", block.missing_kwh, worth.charging_per_kwh), Cost("charging", block.power_kw, sooner)),
+        ports=(
+            Port("electricity", block.charge_kw, node),
+            Port("electricity", block.back_kw, {n: node[n] for n in giving}, gives=True),
+        ),
+        costs=(
+            Cost("charging", block.missing_kwh, worth.charging_per_kwh),
+            Cost("charging", block.charge_kw, sooner),
+            Cost("wear", block.back_kw, wear),
+        ),
         slacks=(
             Slack(
                 block.missing_kwh,
@@ -165,8 +238,20 @@ def build(block: Any, fleet: Mapping[str, Feeder | ChargePoint | BikeRoom], outl
                 "leave later, or a more powerful charge point",
             ),
         ),
-        holds=(block.power_kw,),
+        holds=(block.charge_kw, block.back_kw),
+        on_off=(OnOff(block.charge_kw, _rows(minimum, slots)), OnOff(block.back_kw, _rows(least_back, slots))),
     )
+
+
+def _held_kw(socket: ChargePoint | BikeRoom, limit_kw: float, outlook: Outlook) -> Floats:
+    """The limit per slot, lower while a person holds the socket's own limit."""
+    if isinstance(socket, BikeRoom):
+        return outlook.capped(socket.point("power_limit_kw"), limit_kw)
+    return outlook.capped(socket.point("current_limit_a"), limit_kw, socket.kw(1.0))
+
+
+def _rows(rows: list[Floats], slots: Slots) -> Floats:
+    return np.array(rows, dtype=float).reshape(len(rows), slots.count)
 
 
 def actuate(planned: Planned, fleet: Mapping[str, Feeder | ChargePoint | BikeRoom], outlook: Outlook) -> list[Setpoint]:
@@ -190,8 +275,12 @@ def _of_feeder(planned: Planned, feeder: Feeder, fed: Mapping[str, ChargePoint],
         session = outlook.snapshot.sessions.get(name)
         if not outlook.in_service(name):
             amps[name], why[name] = 0.0, both("hors service", "out of service")
-        elif session is not None and session.needed_kwh > 0:
-            planned_a = whole_current_a(point, float(planned.flow(name, "power_kw")[0]))
+        elif session is not None and float(planned.flow(name, "back_kw")[0]) > float(
+            planned.flow(name, "charge_kw")[0]
+        ):
+            amps[name], why[name] = 0.0, both(f"rend {fr}", f"gives back {en}")
+        elif session is not None and session.needed_kwh > 0 and _is_there(session, outlook):
+            planned_a = whole_current_a(point, float(planned.flow(name, "charge_kw")[0]))
             # Some cars do not wake after a pause, and their drivers find out at departure: waiting is at the minimum.
             amps[name] = max(planned_a, point.minimum_current_a)
             if planned_a > 0:
@@ -200,22 +289,59 @@ def _of_feeder(planned: Planned, feeder: Feeder, fed: Mapping[str, ChargePoint],
                 why[name] = both(
                     f"au minimum {fr}, prêt à {_at(session)} UTC", f"at its minimum {en}, ready by {_at(session)} UTC"
                 )
+    # What a car can take shows only above a usual car's current: who is to take that much is allowed a little more.
+    for name in [n for n, a in amps.items() if a > USUAL_CAR_A - 0.5 and _is_unknown(outlook.snapshot.sessions.get(n))]:
+        asked_a = min(WELCOME_A, fed[name].maximum_current_a)
+        if cable_kw(fed, {**amps, name: asked_a}) <= feeder.limit_kw:
+            amps[name] = max(amps[name], asked_a)
     # Rounding up to the minimum current may load the cable beyond its limit: the smallest wait one more slot.
-    while sum(fed[n].kw(a) for n, a in amps.items()) > feeder.limit_kw + 1e-6:
-        name = min((n for n, a in amps.items() if a > 0), key=lambda n: amps[n])
+    while cable_kw(fed, amps) > feeder.limit_kw + 1e-6:
+        running = [n for n, a in amps.items() if a > 0]
+        helps = [n for n in running if cable_kw(fed, {**amps, n: 0.0}) < cable_kw(fed, amps) - 1e-9]
+        name = min(helps or running, key=lambda n: amps[n])
         amps[name], why[name] = 0.0, both("attend, le câble est plein", "waits, the cable is full")
     free = [n for n in fed if n not in amps]
-    spare_kw = feeder.limit_kw - sum(fed[n].kw(a) for n, a in amps.items())
-    wanted_kw = sum(fed[n].kw(fed[n].fail_safe_current_a) for n in free)
+    spare_kw = feeder.limit_kw - cable_kw(fed, amps)
+    welcome_a = {n: min(WELCOME_A, fed[n].maximum_current_a) for n in free}
+    wanted_kw = sum(fed[n].kw(a) for n, a in welcome_a.items())
     share = min(1.0, spare_kw / wanted_kw) if wanted_kw > 0 else 0.0
     for name in free:
         point = fed[name]
-        current = share * point.fail_safe_current_a
-        amps[name] = math.floor(current * 10) / 10 if current >= point.minimum_current_a else 0.0
+        current = share * welcome_a[name]
+        # In whole amperes: a socket without a car is not worth a write for less.
+        amps[name] = float(math.floor(current)) if current >= point.minimum_current_a else 0.0
+        if cable_kw(fed, amps) > feeder.limit_kw + 1e-6:
+            amps[name] = 0.0  # its phase is full
         why[name] = both(
             "libre : une voiture qui arrive commence sans attendre", "free: a car that arrives starts at once"
         )
-    return [Setpoint(fed[n].point("current_limit_a"), amps[n], why[n]) for n in fed]
+    backs = [_of_give_back(planned, n, p, outlook) for n, p in fed.items() if p.give_back_current_a > 0]
+    return [Setpoint(fed[n].point("current_limit_a"), amps[n], why[n]) for n in fed] + backs
+
+
+def cable_kw(fed: Mapping[str, ChargePoint], amps: Mapping[str, float]) -> float:
+    """What a cable carries at these currents: the sum, or three times its most loaded phase if that is more.
+
+    Where no socket is known to hang on one phase alone, it is the sum.
+    """
+    on_phase, on_all = {1: 0.0, 2: 0.0, 3: 0.0}, 0.0
+    for name, current in amps.items():
+        if (phase := fed[name].phase) is None:
+            on_all += fed[name].kw(current)
+        else:
+            on_phase[phase] += fed[name].kw(current)
+    return max(on_all + sum(on_phase.values()), on_all + 3 * max(on_phase.values()))
+
+
+def _of_give_back(planned: Planned, name: str, point: ChargePoint, outlook: Outlook) -> Setpoint:
+    """The current that a car shall give back now, A: 0, or at least its minimum."""
+    feeder = outlook.assets[point.feeder]
+    fr, en = price_words(outlook.tariffs.get(feeder.supply) if isinstance(feeder, Feeder) else None)
+    net_kw = float(planned.flow(name, "back_kw")[0] - planned.flow(name, "charge_kw")[0])
+    current = min(whole_current_a(point, max(net_kw, 0.0)), point.give_back_current_a)
+    if current > 0:
+        return Setpoint(point.point("give_back_current_a"), current, both(f"rend {fr}", f"gives back {en}"))
+    return Setpoint(point.point("give_back_current_a"), 0.0, both("ne rend rien", "gives nothing back"))
 
 
 def whole_current_a(point: ChargePoint, power_kw: float) -> float:
@@ -231,13 +357,21 @@ def _of_bikes(planned: Planned, name: str, room: BikeRoom, outlook: Outlook) -> 
     point = room.point("power_limit_kw")
     if not outlook.in_service(name):
         return Setpoint(point, 0.0, both("hors service", "out of service"))
-    if session is None or session.needed_kwh <= 0:
+    if session is None or session.needed_kwh <= 0 or not _is_there(session, outlook):
         return Setpoint(point, room.limit_kw, both("aucun besoin annoncé : libre", "no announced need: free"))
-    power = round(float(planned.flow(name, "power_kw")[0]), 2) + 0.0
+    power = round(float(planned.flow(name, "charge_kw")[0]), 2) + 0.0
     fr, en = price_words(outlook.tariffs.get(room.supply))
     return Setpoint(
         point, power, both(f"vélos prêts à {_at(session)} UTC, {fr}", f"bikes ready by {_at(session)} UTC, {en}")
     )
+
+
+def _is_unknown(session: Session | None) -> bool:
+    return session is not None and session.most_kw is None
+
+
+def _is_there(session: Session, outlook: Outlook) -> bool:
+    return session.arrives_at is None or as_utc(session.arrives_at) <= outlook.slots.start
 
 
 def _at(session: Session) -> str:

@@ -7,13 +7,15 @@ flows into the loop (from the sea, or rejected by a plant that cools).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 import pyomo.environ as pyo
 
 from ems.assets.asset import Asset, Celsius, NotNegative, Positive
-from ems.assets.outlook import Cost, Outlook, Part, Planned, Port, Slack, index_fleet, per_name, per_slot
+from ems.assets.outlook import Cost, Outlook, Part, Planned, Port, Slack, index_fleet
+from ems.assets.tables import between, per_name, per_slot
 from ems.command import Setpoint
 from ems.series import Floats
 
@@ -35,6 +37,7 @@ class Loop(Asset):
     exchanger_kw_per_k: Positive
     minimum_c: Celsius = 8.0
     maximum_c: Celsius = 32.0
+    design_setpoint_c: Celsius = 16.0  # what the operator holds, where its set point cannot be read
     pump_kw: NotNegative  # at full flow; the cube of flow below
     heat_price_per_kwh: NotNegative = 0.0  # what the operator bills for heat taken
     cold_price_per_kwh: NotNegative = 0.0
@@ -52,12 +55,13 @@ def next_temperature_c(temperature_c: Any, from_sea_kw: Any, taken_kw: Any, kwh_
     return temperature_c + (from_sea_kw - taken_kw) * (hours / kwh_per_k)
 
 
-def from_sea_kw(sea_c: Any, temperature_c: Any, exchanger_kw_per_k: float) -> Any:
-    """Heat the exchanger brings at the loop temperature of the slot's end: UA x (sea - loop).
+def exchanged_kw(edge_c: Any, temperature_c: Any, exchanger_kw_per_k: Any) -> Any:
+    """Heat the exchanger moves to bring the loop back to an edge of its band: UA x (edge - loop).
 
-    The end, not the start: the loop follows the sea within minutes, and an explicit step of a quarter-hour would swing.
+    At the loop temperature of the slot's end, not its start: the loop follows within minutes, and an explicit step of a
+    quarter-hour would swing.
     """
-    return exchanger_kw_per_k * (sea_c - temperature_c)
+    return exchanger_kw_per_k * (edge_c - temperature_c)
 
 
 def pump_slope(low_share: float, high_share: float) -> float:
@@ -84,25 +88,53 @@ def temperature_now_c(loop: Loop, outlook: Outlook) -> float:
     return outlook.bounded(point, outlook.measured(point, DESIGN_LOOP_C), loop.minimum_c, loop.maximum_c)
 
 
+def floating_band_c(loop: Loop, outlook: Outlook) -> tuple[Floats, Floats]:
+    """Between the operator's set point and the sea the loop floats: what one plant rejects, another takes.
+
+    Colder than both it is warmed by the sea, warmer than both it is cooled.
+    """
+    measured = outlook.snapshot.value(loop.point("setpoint_c"))
+    held_c, sea = loop.design_setpoint_c if measured is None else measured, sea_c(loop, outlook)
+    held_c = min(max(held_c, loop.minimum_c), loop.maximum_c)
+    return np.minimum(sea, held_c), np.maximum(sea, held_c)
+
+
+def source_c(loop: Loop, outlook: Outlook) -> Floats:
+    """What plants may count on, degC per slot: where the loop stands now, drifting into its band within the hour."""
+    low, high = floating_band_c(loop, outlook)
+    now = temperature_now_c(loop, outlook)
+    inside = np.clip(now, low, high)
+    source: Floats = inside + (now - inside[0]) * 0.5 ** (np.arange(inside.size) * 4 * outlook.slots.hours)
+    return source
+
+
 def build(block: Any, fleet: Mapping[str, Loop], outlook: Outlook) -> Part:
     """The loop's temperature, its exchanger and its pumps."""
     slots = outlook.slots
     index_fleet(block, fleet, slots)
-    sea = {n: sea_c(a, outlook) for n, a in fleet.items()}
-    band = {n: (a.minimum_c, a.maximum_c) for n, a in fleet.items()}
-    block.pieces = pyo.RangeSet(1, len(PUMP_SHARES) - 1)
-    widths = {k: PUMP_SHARES[k] - PUMP_SHARES[k - 1] if k < len(PUMP_SHARES) - 1 else None for k in block.pieces}
-    block.slope = pyo.Param(
-        block.pieces, initialize={k: pump_slope(PUMP_SHARES[k - 1], PUMP_SHARES[k]) for k in block.pieces}
+    bands = {n: floating_band_c(a, outlook) for n, a in fleet.items()}
+    coldest, warmest = ({n: getattr(a, k) for n, a in fleet.items()} for k in ("minimum_c", "maximum_c"))
+    pieces = list(pairwise(PUMP_SHARES))
+    block.pieces = pyo.RangeSet(0, len(pieces) - 1)
+    block.slope = pyo.Param(block.pieces, initialize=dict(enumerate(pump_slope(*piece) for piece in pieces)))
+    widths = np.array([[high - low] for low, high in pieces])
+    widths[-1] = np.inf  # the last piece goes on: flow is limited by what it carries
+    block.pumped_share = pyo.Var(
+        block.fleet,
+        block.pieces,
+        block.flows,
+        bounds=between(dict.fromkeys(fleet, 0.0), dict.fromkeys(fleet, widths), len(pieces), slots.count),
     )
-    block.pumped_share = pyo.Var(block.fleet, block.pieces, block.flows, bounds=lambda _, n, k, t: (0.0, widths[k]))
-    block.sea_c = pyo.Param(block.fleet, block.flows, initialize=per_slot(sea))
-    block.at_start_c = pyo.Param(block.fleet, initialize={n: temperature_now_c(a, outlook) for n, a in fleet.items()})
+    block.low_c = pyo.Param(block.fleet, block.flows, initialize=per_slot({n: b[0] for n, b in bands.items()}))
+    block.high_c = pyo.Param(block.fleet, block.flows, initialize=per_slot({n: b[1] for n, b in bands.items()}))
+    block.at_start_c = pyo.Param(
+        block.fleet, initialize=per_name({n: temperature_now_c(a, outlook) for n, a in fleet.items()})
+    )
     for field in ("kwh_per_k", "exchanger_kw_per_k", "pump_kw", "heat_limit_kw", "cold_limit_kw"):
         block.add_component(
             field, pyo.Param(block.fleet, initialize=per_name({n: getattr(a, field) for n, a in fleet.items()}))
         )
-    block.temperature_c = pyo.Var(block.fleet, block.stocks, bounds=lambda _, n, t: band[n])
+    block.temperature_c = pyo.Var(block.fleet, block.stocks, bounds=between(coldest, warmest, slots.count + 1))
     block.heat_from_sea_kw = pyo.Var(block.fleet, block.flows, bounds=(0, None))
     block.heat_to_sea_kw = pyo.Var(block.fleet, block.flows, bounds=(0, None))
     block.taken_kw = pyo.Var(block.fleet, block.flows)
@@ -122,10 +154,17 @@ def build(block: Any, fleet: Mapping[str, Loop], outlook: Outlook) -> Part:
             b.temperature_c[n, t], net, b.taken_kw[n, t], b.kwh_per_k[n], slots.hours
         )
 
+    # Both at least so much, and no more than that for the price of pumping.
     @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]
-    def exchanges_with_the_sea(b: Any, n: Any, t: Any) -> Any:
-        return b.heat_from_sea_kw[n, t] - b.heat_to_sea_kw[n, t] == from_sea_kw(
-            b.sea_c[n, t], b.temperature_c[n, t + 1], b.exchanger_kw_per_k[n]
+    def is_warmed_by_the_sea(b: Any, n: Any, t: Any) -> Any:
+        return b.heat_from_sea_kw[n, t] >= exchanged_kw(
+            b.low_c[n, t], b.temperature_c[n, t + 1], b.exchanger_kw_per_k[n]
+        )
+
+    @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]
+    def is_cooled_by_the_sea(b: Any, n: Any, t: Any) -> Any:
+        return b.heat_to_sea_kw[n, t] >= -exchanged_kw(
+            b.high_c[n, t], b.temperature_c[n, t + 1], b.exchanger_kw_per_k[n]
         )
 
     @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]

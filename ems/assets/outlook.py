@@ -12,6 +12,7 @@ optimiser knows nodes, costs and slacks, and no asset type.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
@@ -25,6 +26,10 @@ from ems.slots import Slots
 from ems.snapshot import Snapshot
 
 A = TypeVar("A", bound=Asset)
+
+# The chance that what is forecast goes beyond a limit falls from one half where the limit is the median to a tenth
+# where it is the 90 % quantile: in between, a limit's price counts by the mean of these.
+CHANCE_IN_MARGIN = 0.3
 
 Medium = Literal["electricity", "heating", "hot_water", "cold", "loop"]
 
@@ -101,6 +106,7 @@ class Outlook:
     time_zone: str = "Europe/Paris"
     foreseen: Mapping[str, float] = field(default_factory=dict)  # states the previous plan expects now
     notes: list[str] = field(default_factory=list)
+    grouped: bool = False  # the dwellings of a building planned as one room, for a first look at the whole
 
     def note(self, sentence: str) -> None:
         if sentence not in self.notes:
@@ -112,6 +118,19 @@ class Outlook:
 
     def in_service(self, name: str) -> bool:
         return name not in self.snapshot.out_of_service
+
+    def held(self, point: str) -> Floats:
+        """What a person holds a point at, one value per slot; NaN from when nobody does."""
+        row = np.full(self.slots.count, np.nan)
+        override = self.snapshot.overrides.get(point, self.snapshot.holds.get(point))
+        if override is not None:
+            row[: max(math.ceil((override.until - self.slots.start) / self.slots.length), 0)] = override.value
+        return row
+
+    def capped(self, point: str, limit: float | Floats, unit: float = 1.0) -> Floats:
+        """A limit per slot, lowered to `unit` x what a person holds the point at, while they do."""
+        held = self.held(point) * unit
+        return np.where(np.isnan(held), limit, np.minimum(limit, np.maximum(held, 0.0))).astype(float)
 
     def measured(self, point: str, design: float, state: str | None = None) -> float:
         """The usable value of a point; else what the previous plan foresaw of `state`, else the design value.
@@ -192,16 +211,30 @@ class Slack:
 
 
 @dataclass(frozen=True)
+class OnOff:
+    """A variable that is 0 or at least `minimum`: what its device cannot do in between.
+
+    `minimum` is shaped as the variable's own index (names first, slots last). The rules hold it continuous; whoever
+    solves decides for how many of the next slots it must be one or the other.
+    """
+
+    variable: Any
+    minimum: Floats
+
+
+@dataclass(frozen=True)
 class Part:
     """What a block hands to the district's model.
 
-    `holds` are the flows that should not change without reason from one plan to the next.
+    `holds` are the flows that should not change without reason from one plan to the next; `on_off` those that are
+    either nothing or at least so much.
     """
 
     ports: tuple[Port, ...] = ()
     costs: tuple[Cost, ...] = ()
     slacks: tuple[Slack, ...] = ()
     holds: tuple[Any, ...] = ()
+    on_off: tuple[OnOff, ...] = ()
 
 
 class Planned(Protocol):
@@ -219,21 +252,6 @@ def index_fleet(block: Any, names: Iterable[str], slots: Slots) -> None:
     block.fleet = pyo.Set(initialize=list(names), ordered=True)
     block.flows = pyo.RangeSet(0, slots.count - 1)
     block.stocks = pyo.RangeSet(0, slots.count)
-
-
-def per_slot(rows: Mapping[str, Floats]) -> dict[tuple[str, int], float]:
-    """Rows of numbers by name, as Pyomo's `initialize` wants them."""
-    return {(name, t): value for name, row in rows.items() for t, value in enumerate(row.tolist())}
-
-
-def per_name(numbers: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(number) for name, number in numbers.items()}
-
-
-def upper(rows: Mapping[str, Floats]) -> Any:
-    """A bounds rule from 0 to a limit per name and slot."""
-    limits = {name: row.tolist() for name, row in rows.items()}
-    return lambda _, n, t: (0.0, limits[n][t])
 
 
 def both(fr: str, en: str) -> str:

@@ -11,7 +11,8 @@ import pyomo.environ as pyo
 from pydantic import Field
 
 from ems.assets.asset import Asset, Positive, Share
-from ems.assets.outlook import Cost, Outlook, Part, Planned, Port, both, index_fleet, per_slot, upper
+from ems.assets.outlook import Cost, Outlook, Part, Planned, Port, both, index_fleet
+from ems.assets.tables import per_slot, upper
 from ems.command import Setpoint
 
 CURTAILING_PER_KWH = 0.001  # euro: so that sun is only thrown away when nobody pays for it and nobody can use it
@@ -45,7 +46,8 @@ def build(block: Any, fleet: Mapping[str, Photovoltaic], outlook: Outlook) -> Pa
         for n, a in fleet.items()
     }
     block.available_kw = pyo.Param(block.fleet, block.flows, initialize=per_slot(offered))
-    block.used_kw = pyo.Var(block.fleet, block.flows, bounds=upper(offered))
+    allowed = {n: outlook.capped(a.point("limit_share"), offered[n], a.peak_kw) for n, a in fleet.items()}
+    block.used_kw = pyo.Var(block.fleet, block.flows, bounds=upper(allowed))
     block.curtailed_kw = pyo.Var(block.fleet, block.flows, bounds=(0, None))
 
     @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]

@@ -10,15 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyomo.environ as pyo
+from numpy.typing import NDArray
 from pydantic import Field
 
 from ems.assets.asset import Asset, Celsius, NotNegative, Positive, Share
-from ems.assets.loop import Loop, sea_c, temperature_now_c
-from ems.assets.outlook import Cost, Outlook, Part, Planned, Port, both, index_fleet, per_name, price_words
+from ems.assets.heat_pump import REFERENCE_SOURCE_C, SOURCE_DROP_K, cop_cooling, cop_heating, heat_capacity_kw
+from ems.assets.loop import Loop, source_c
+from ems.assets.outlook import Cost, OnOff, Outlook, Part, Planned, Port, both, index_fleet, price_words
 from ems.assets.substation import Substation, curve_c, rated_heating_kw, running_cold_supply_c, running_supply_c
+from ems.assets.tables import per_name, per_slot
 from ems.assets.tank import Tank, may_charge, running_setpoint_c
 from ems.assets.weather_station import outdoor_c
 from ems.command import Setpoint
@@ -50,44 +54,22 @@ class Plant(Asset):
     starts_per_hour: int = Field(default=4, ge=1)
     heating_buffer_m3: Positive = 3.0
     cold_buffer_m3: Positive = 2.0
+    node_loss_kw_per_k: NotNegative = 0.12  # of each buffer with its pipes to a plant room of 20 degC (assumption)
+    # Local hours in which no circuit should start, such as 22 to 7; what runs may go on. None: at any hour.
+    quiet_from_hour: float | None = Field(default=None, ge=0, le=24)
+    quiet_until_hour: float | None = Field(default=None, ge=0, le=24)
 
 
 TYPES = (Plant,)
 
-APPROACH_K = 2.0  # between a leaving water temperature and its refrigerant
-SOURCE_DROP_K = 5.0  # the loop's water is this much colder (warmer) when it leaves the plant
-SMALLEST_LIFT_K = 8.0  # below it a compressor gains nothing more
-LARGEST_COP = 9.0
-KELVIN = 273.15
-REFERENCE_SOURCE_C, REFERENCE_LEAVING_C = 16.0, 40.0
-CAPACITY_PER_SOURCE_K, CAPACITY_PER_LEAVING_K = 0.02, 0.006  # relative change of heat per kelvin (assumption)
-PART_LOAD_PER_CIRCUIT_H = 0.02  # euro: breaks ties in favour of fewer running circuits
+# Below its minimum stage a circuit cycles. Of the order seen on the simulated plant: 1.5 starts an hour, each at about
+# 0.17 kWh: over the loads from nothing to one whole circuit 0.02 euro per circuit and hour (assumption).
+PART_LOAD_PER_CIRCUIT_H = 0.02
+IDLE_PUMP_SHARE = 0.25  # of the pumps' power while a plant is enabled; the rest follows the load
+PLANT_ROOM_C = 20.0
+QUIET_START = 20.0  # euro per circuit that starts in quiet hours: more than prices can gain, less than warmth is worth
 HOT_WATER_MARGIN_K = 5.0  # leaving water above the tank's set point
 HEATING_MARGIN_K = 2.0
-
-
-def cop_heating(leaving_c: Any, source_c: Any, carnot_share: float) -> Any:
-    """Heat per electricity: a share of Carnot between the two refrigerant temperatures.
-
-    Carnot: COP = T_hot / (T_hot - T_cold), kelvin (any textbook of thermodynamics).
-    """
-    hot = leaving_c + APPROACH_K + KELVIN
-    lift = np.maximum(hot - (source_c - SOURCE_DROP_K / 2 - APPROACH_K + KELVIN), SMALLEST_LIFT_K)
-    return np.minimum(carnot_share * hot / lift, LARGEST_COP)
-
-
-def cop_cooling(leaving_c: Any, sink_c: Any, carnot_share: float) -> Any:
-    """Cold per electricity: Carnot's T_cold / (T_hot - T_cold), a share of it."""
-    cold = leaving_c - APPROACH_K + KELVIN
-    lift = np.maximum(sink_c + SOURCE_DROP_K / 2 + APPROACH_K + KELVIN - cold, SMALLEST_LIFT_K)
-    return np.minimum(carnot_share * cold / lift, LARGEST_COP)
-
-
-def heat_capacity_kw(heat_kw: float, leaving_c: Any, source_c: Any) -> Any:
-    """Heat of one circuit, kW: more from a warmer source, less at a hotter leaving temperature."""
-    source = 1 + CAPACITY_PER_SOURCE_K * (source_c - REFERENCE_SOURCE_C)
-    leaving = 1 - CAPACITY_PER_LEAVING_K * (leaving_c - REFERENCE_LEAVING_C)
-    return heat_kw * np.clip(source, 0.5, 1.3) * np.clip(leaving, 0.5, 1.1)
 
 
 def duties_kw(plant: Plant, heating_leaving_c: Any, source_c: Any) -> dict[str, dict[str, Any]]:
@@ -136,10 +118,7 @@ def build(block: Any, fleet: Mapping[str, Plant], outlook: Outlook) -> Part:
     }
     for n, plant in fleet.items():
         loop = loops[plant.loop]
-        # The loop drifts from where it stands to the sea's temperature within the hour.
-        drift = 0.5 ** np.arange(slots.count)
-        sea = sea_c(loop, outlook)
-        source = sea + (temperature_now_c(loop, outlook) - sea[0]) * drift
+        source = source_c(loop, outlook)
         duties = duties_kw(plant, heating_leaving_c(plant, outlook), source)
         for mode, duty in duties.items():
             for what, numbers in rates.items():
@@ -149,18 +128,30 @@ def build(block: Any, fleet: Mapping[str, Plant], outlook: Outlook) -> Part:
         block.add_component(
             f"{what}_per_circuit_kw", pyo.Param(block.fleet, block.modes, block.flows, initialize=numbers)
         )
-    serving = {n: float(a.circuits) * outlook.in_service(n) * (not _faulty(a, outlook)) for n, a in fleet.items()}
-    block.circuits = pyo.Param(block.fleet, initialize=per_name(serving))
+    serves = {n: float(outlook.in_service(n) and not _faulty(a, outlook)) for n, a in fleet.items()}
+    serving = {n: serves[n] * _allowed_circuits(a, outlook) for n, a in fleet.items()}
+    quiet = {n: _quiet(a, outlook) for n, a in fleet.items()}
+    standing = {n: {k: serves[n] * v for k, v in standing_loss_kw(a, outlook).items()} for n, a in fleet.items()}
+    idle = {n: np.full(slots.count, serves[n] * IDLE_PUMP_SHARE * a.pump_kw) for n, a in fleet.items()}
+    block.circuits = pyo.Param(block.fleet, block.flows, initialize=per_slot(serving))
+    block.idle_kw = pyo.Param(block.fleet, block.flows, initialize=per_slot(idle))
+    for side in ("heating", "hot_water"):
+        lost = {n: sides[side] for n, sides in standing.items()}
+        block.add_component(f"{side}_loss_kw", pyo.Param(block.fleet, block.flows, initialize=per_slot(lost)))
+    hushed = [n for n in fleet if quiet[n].any()]
+    block.hushed = pyo.Set(initialize=hushed, ordered=True)
+    block.changes = pyo.RangeSet(0, slots.count - 2)  # from each slot to the next
     block.all_circuits = pyo.Param(block.fleet, initialize=per_name({n: a.circuits for n, a in fleet.items()}))
     block.pump_kw = pyo.Param(block.fleet, initialize=per_name({n: a.pump_kw for n, a in fleet.items()}))
     block.running_share = pyo.Var(block.fleet, block.modes, block.flows, bounds=(0, None))
-    for quantity in ("made_heating_kw", "made_hot_water_kw", "made_cold_kw", "power_kw"):
+    block.started_share = pyo.Var(block.hushed, block.changes, bounds=(0, None))
+    for quantity in ("made_heating_kw", "made_hot_water_kw", "made_cold_kw", "running_power_kw"):
         block.add_component(quantity, pyo.Var(block.fleet, block.flows, bounds=(0, None)))
     block.loop_kw = pyo.Var(block.fleet, block.flows)
 
     @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]
     def has_so_many_circuits(b: Any, n: Any, t: Any) -> Any:
-        return sum(b.running_share[n, m, t] for m in b.modes) <= b.circuits[n]
+        return sum(b.running_share[n, m, t] for m in b.modes) <= b.circuits[n, t]
 
     def makes(quantity: str, rate: str) -> Any:
         def rule(b: Any, n: Any, t: Any) -> Any:
@@ -176,22 +167,64 @@ def build(block: Any, fleet: Mapping[str, Plant], outlook: Outlook) -> Part:
 
     @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]
     def draws_power(b: Any, n: Any, t: Any) -> Any:
-        return b.power_kw[n, t] == sum(
-            (b.power_per_circuit_kw[n, m, t] + b.pump_kw[n] / b.all_circuits[n]) * b.running_share[n, m, t]
+        return b.running_power_kw[n, t] == sum(
+            (b.power_per_circuit_kw[n, m, t] + (1 - IDLE_PUMP_SHARE) * b.pump_kw[n] / b.all_circuits[n])
+            * b.running_share[n, m, t]
             for m in b.modes
         )
 
+    @block.Constraint(block.hushed, block.changes)  # type: ignore[untyped-decorator]
+    def starts_at_a_price_in_quiet_hours(b: Any, n: Any, t: Any) -> Any:
+        before = sum(b.running_share[n, m, t] for m in b.modes)
+        return sum(b.running_share[n, m, t + 1] for m in b.modes) - before <= b.started_share[n, t]
+
     own = {n: n for n in fleet}
+    least, shape = [a.minimum_load_share for a in fleet.values()], (len(fleet), len(MODES), slots.count)
     return Part(
         ports=(
             Port("heating", block.made_heating_kw, own, gives=True),
             Port("hot_water", block.made_hot_water_kw, own, gives=True),
             Port("cold", block.made_cold_kw, own, gives=True),
-            Port("electricity", block.power_kw, {n: a.supply for n, a in fleet.items()}),
+            Port("heating", block.heating_loss_kw, own, firm=True),
+            Port("hot_water", block.hot_water_loss_kw, own, firm=True),
+            Port("electricity", block.running_power_kw, {n: a.supply for n, a in fleet.items()}),
+            Port("electricity", block.idle_kw, {n: a.supply for n, a in fleet.items()}, firm=True),
             Port("loop", block.loop_kw, {n: a.loop for n, a in fleet.items()}),
         ),
-        costs=(Cost("part_load", block.running_share, PART_LOAD_PER_CIRCUIT_H * slots.hours),),
+        costs=(
+            Cost("part_load", block.running_share, PART_LOAD_PER_CIRCUIT_H * slots.hours),
+            Cost("quiet", block.started_share, QUIET_START * np.array([quiet[n][1:] for n in hushed], dtype=float)),
+        ),
+        on_off=(OnOff(block.running_share, np.broadcast_to(np.array(least)[:, None, None], shape).copy()),),
     )
+
+
+def standing_loss_kw(plant: Plant, outlook: Outlook) -> dict[str, Floats]:
+    """Heat that buffers and pipes of a plant lose while they are held warm, kW per slot: heating and hot_water."""
+    count = outlook.slots.count
+    stations = [s for s in outlook.of(Substation).values() if s.plant == plant.name]
+    outdoor = outdoor_c(outlook)
+    heated = np.any([outdoor < s.neutral_outdoor_c for s in stations], axis=0) if stations else np.zeros(count)
+    warm = plant.node_loss_kw_per_k * (heating_leaving_c(plant, outlook) - PLANT_ROOM_C)
+    hot = plant.node_loss_kw_per_k * (plant.hot_water_leaving_c - PLANT_ROOM_C)
+    filled = any(t.plant == plant.name for t in outlook.of(Tank).values())
+    return {"heating": np.where(heated, np.maximum(warm, 0.0), 0.0), "hot_water": np.full(count, hot * filled)}
+
+
+def _allowed_circuits(plant: Plant, outlook: Outlook) -> Floats:
+    """Circuits that may run in each slot: none while somebody holds the plant off, fewer while its capacity is held."""
+    share = outlook.capped(plant.point("capacity_share"), 1.0)
+    return plant.circuits * np.where(outlook.held(plant.point("enable_on")) == 0, 0.0, share)
+
+
+def _quiet(plant: Plant, outlook: Outlook) -> NDArray[np.bool_]:
+    """In which slots no circuit should start, by local time."""
+    begins, ends = plant.quiet_from_hour, plant.quiet_until_hour
+    if begins is None or ends is None:
+        return np.zeros(outlook.slots.count, dtype=bool)
+    here = ZoneInfo(outlook.time_zone)
+    hour = np.array([at.hour + at.minute / 60 for at in (start.astimezone(here) for start in outlook.slots)])
+    return (hour >= begins) & (hour < ends) if begins < ends else (hour >= begins) | (hour < ends)
 
 
 def _faulty(plant: Plant, outlook: Outlook) -> bool:
@@ -235,7 +268,7 @@ def actuate(planned: Planned, fleet: Mapping[str, Plant], outlook: Outlook) -> l
             default=plant.heating_leaving_c,
         )
         hot = max(
-            (running_setpoint_c(planned, n, t) for n, t in tanks.items()),
+            (running_setpoint_c(planned, n, t, outlook) for n, t in tanks.items()),
             default=plant.hot_water_leaving_c - HOT_WATER_MARGIN_K,
         )
         cold = min(

@@ -12,7 +12,8 @@ import numpy as np
 import pyomo.environ as pyo
 
 from ems.assets.asset import Asset, Celsius, NotNegative, Positive
-from ems.assets.outlook import Outlook, Part, Planned, Port, both, index_fleet, per_name
+from ems.assets.outlook import Outlook, Part, Planned, Port, both, index_fleet
+from ems.assets.tables import between, per_name
 from ems.assets.weather_station import outdoor_c
 from ems.command import Setpoint
 from ems.series import Floats
@@ -74,11 +75,11 @@ def build(block: Any, fleet: Mapping[str, Substation], outlook: Outlook) -> Part
     block.cold_limit_kw = pyo.Param(
         block.fleet, initialize=per_name({n: a.cold_limit_kw or 1.0 for n, a in fleet.items()})
     )
-    limits = {
-        n: (a.heat_limit_kw * outlook.in_service(n), a.cold_limit_kw * outlook.in_service(n)) for n, a in fleet.items()
-    }
-    block.heating_kw = pyo.Var(block.fleet, block.flows, bounds=lambda _, n, t: (0.0, limits[n][0]))
-    block.cold_kw = pyo.Var(block.fleet, block.flows, bounds=lambda _, n, t: (0.0, limits[n][1]))
+    heat = {n: a.heat_limit_kw * outlook.in_service(n) for n, a in fleet.items()}
+    cold = {n: a.cold_limit_kw * outlook.in_service(n) for n, a in fleet.items()}
+    zero, count = dict.fromkeys(fleet, 0.0), slots.count
+    block.heating_kw = pyo.Var(block.fleet, block.flows, bounds=between(zero, heat, count))
+    block.cold_kw = pyo.Var(block.fleet, block.flows, bounds=between(zero, cold, count))
     block.power_kw = pyo.Var(block.fleet, block.flows, bounds=(0, None))
 
     @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]

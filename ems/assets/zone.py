@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from functools import lru_cache
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -19,8 +20,9 @@ from pydantic import Field
 from scipy.linalg import expm
 
 from ems.assets.asset import Asset, Celsius, Entry, NotNegative, Positive, Share
-from ems.assets.outlook import Cost, Outlook, Part, Planned, Port, Slack, both, index_fleet, per_name, per_slot, upper
+from ems.assets.outlook import Cost, Outlook, Part, Planned, Port, Slack, both, index_fleet
 from ems.assets.substation import LARGEST_OFFSET_K, Substation, curve_c, emitter_share
+from ems.assets.tables import per_name, per_slot, upper
 from ems.assets.weather_station import irradiance_w_per_m2, outdoor_c
 from ems.command import Setpoint
 from ems.series import Floats
@@ -84,21 +86,30 @@ class Zone(Asset):
 
 
 TYPES = (Dwelling, Zone)
+MEMBERS = (Dwelling,)  # many and alike: planned in groups first
 
 SUN_ON_MASS_SHARE = (
     0.5  # of the sun that enters falls on floors and walls, the rest warms air and furniture (assumption)
 )
 HOME_M2 = 65.0  # the dwelling-equivalent that comfort is priced by
-READY_BEFORE_H = 0.5  # rooms are warm this long before people come: their model is not the room
+READY_BEFORE_H = 0.5  # rooms are warm (or cool) this long before people come: their model is not the room
 INSIDE_BAND_K = 0.2  # the plan aims this far inside the band: its model is not the room
 OFFSET_K = 1.0  # the most we shift a resident's set point
+WARM_ANYWAY_K = 0.3  # this far above all that an offset may ask for, none is needed: the valve is shut
+OFFSET_STEP_K = 0.25  # a smaller change of it is not worth a write: no room answers to it
+WISHED_K = 0.3  # above an offset that somebody asked for, a room may still be
 FLEXING_K = 0.5  # below the resident's set point; not in a senior residence
+STANDING_K = 0.5  # dwellings that stand as far above their band's lower edge are planned as one at first
+WARM_ENOUGH_K = 1.0  # below the lowest wished limit a room may stand, left alone, to be planned with cooling
 ALWAYS = Opening(days=(1, 2, 3, 4, 5, 6, 7), from_hour=0, until_hour=24)
 
 
 @dataclass(frozen=True)
 class Room:
-    """What is planned as one: a large zone, or the dwellings of a building behind one substation."""
+    """What is planned as one: a large zone, a dwelling, or the dwellings of a building behind one substation.
+
+    `group` names the dwellings of that building and substation, whichever way they are planned.
+    """
 
     name: str
     use: ZoneUse
@@ -107,6 +118,8 @@ class Room:
     fabric: Fabric
     members: tuple[Dwelling, ...] = ()
     zone: Zone | None = None
+    group: str = ""
+    share: float = 1.0  # of the group's surface
 
     @property
     def heating_limit_kw(self) -> float:
@@ -134,12 +147,17 @@ class Step:
         C_light dT_light/dt = loss (T_out - T_light) + coupling (T_mass - T_light) + q_light
         C_mass  dT_mass/dt  = coupling (T_light - T_mass) + q_mass
         """
-        light, mass = (c * surface_m2 / 1000 for c in (fabric.light_wh_per_k_m2, fabric.mass_wh_per_k_m2))  # kWh/K
-        loss, coupling = (u * surface_m2 / 1000 for u in (fabric.loss_w_per_k_m2, fabric.coupling_w_per_k_m2))  # kW/K
-        system = np.zeros((5, 5))
-        system[0] = np.array([-(loss + coupling), coupling, loss, 1.0, 0.0]) / light
-        system[1] = np.array([coupling, -coupling, 0.0, 0.0, 1.0]) / mass
-        return cls(np.asarray(expm(system * hours)[:2], dtype=float))
+        return cls(_step_of_a_square_metre(fabric, hours) / np.array([1.0, 1.0, 1.0, surface_m2, surface_m2]))
+
+
+@lru_cache(maxsize=1024)
+def _step_of_a_square_metre(fabric: Fabric, hours: float) -> Floats:
+    light, mass = fabric.light_wh_per_k_m2 / 1000, fabric.mass_wh_per_k_m2 / 1000  # kWh/K
+    loss, coupling = fabric.loss_w_per_k_m2 / 1000, fabric.coupling_w_per_k_m2 / 1000  # kW/K
+    system = np.zeros((5, 5))
+    system[0] = np.array([-(loss + coupling), coupling, loss, 1.0, 0.0]) / light
+    system[1] = np.array([coupling, -coupling, 0.0, 0.0, 1.0]) / mass
+    return np.asarray(expm(system * hours)[:2], dtype=float)
 
 
 def next_temperatures_c(step: Any, light_c: Any, mass_c: Any, outdoor_c: Any, on_light_kw: Any, on_mass_kw: Any) -> Any:
@@ -148,8 +166,10 @@ def next_temperatures_c(step: Any, light_c: Any, mass_c: Any, outdoor_c: Any, on
     return tuple(sum(step[node, i] * x for i, x in enumerate(inputs)) for node in (0, 1))
 
 
-def rooms(fleet: Mapping[str, Dwelling | Zone]) -> dict[str, Room]:
-    """Large zones each for itself; dwellings as one group per building (and substation), their surfaces summed."""
+def rooms(fleet: Mapping[str, Dwelling | Zone], outlook: Outlook | None = None) -> dict[str, Room]:
+    """Large zones each for itself, and so the dwellings; with an outlook that groups them, as one room per building,
+    substation and standing (how far above its band's lower edge a dwelling is), surfaces summed.
+    """
     found: dict[str, Room] = {}
     groups: dict[tuple[str, str, str, Fabric], list[Dwelling]] = {}
     for name, asset in fleet.items():
@@ -157,14 +177,41 @@ def rooms(fleet: Mapping[str, Dwelling | Zone]) -> dict[str, Room]:
             found[name] = Room(name, asset.use, asset.substation, asset.surface_m2, asset.fabric, zone=asset)
         else:
             groups.setdefault((asset.building, asset.substation, asset.use, asset.fabric), []).append(asset)
-    for (building, substation, use, fabric), members in groups.items():
-        name = f"{building}/homes"
-        number = 2
-        while name in found:
-            name, number = f"{building}/homes-{number}", number + 1
+    homes: dict[str, Room] = {}
+    for (building, substation, _, fabric), members in groups.items():
+        number = sum(r.group.startswith(f"{building}/homes") for r in {r.group: r for r in homes.values()}.values())
+        group = f"{building}/homes" if number == 0 else f"{building}/homes-{number + 1}"
         surface = sum(m.surface_m2 for m in members)
-        found[name] = Room(name, cast(ZoneUse, use), substation, surface, fabric, members=tuple(members))
+        for home in members:
+            homes[home.name] = Room(
+                home.name, home.use, substation, home.surface_m2, fabric,
+                members=(home,), group=group, share=home.surface_m2 / surface,
+            )  # fmt: skip
+    if outlook is None or not outlook.grouped:
+        return found | homes
+    standing = standings(homes, outlook)
+    alike: dict[tuple[str, int], list[Room]] = {}
+    for name, room in homes.items():
+        alike.setdefault((room.group, standing[name]), []).append(room)
+    for (group, place), same in alike.items():
+        one, name = same[0], f"{group} standing {place}"
+        found[name] = Room(
+            name, one.use, one.substation, sum(r.surface_m2 for r in same), one.fabric,
+            members=tuple(m for r in same for m in r.members), group=group, share=sum(r.share for r in same),
+        )  # fmt: skip
     return found
+
+
+def groups(fleet: Mapping[str, Dwelling | Zone], outlook: Outlook) -> dict[str, tuple[str, ...]]:
+    """The dwellings of each room of several, by the room's name."""
+    return {n: tuple(m.name for m in r.members) for n, r in rooms(fleet, outlook).items() if r.members}
+
+
+def standings(homes: Mapping[str, Room], outlook: Outlook) -> dict[str, int]:
+    """In which step of STANDING_K each dwelling stands above (or below) the lower edge of its band."""
+    now, asked = temperatures_now_c(homes, outlook), asked_c(homes, outlook)
+    above = {n: now[n] - band_c(r, asked.get(n), outlook)[0][0] for n, r in homes.items()}
+    return {n: int(min(max(math.floor(k / STANDING_K), -3), 3)) for n, k in above.items()}
 
 
 def occupied(opening: Opening, slots: Slots, time_zone: str) -> NDArray[np.bool_]:
@@ -179,48 +226,101 @@ def occupied(opening: Opening, slots: Slots, time_zone: str) -> NDArray[np.bool_
     )
 
 
-def temperature_now_c(room: Room, outlook: Outlook) -> float:
-    """Measured air temperature, degC; of a group of dwellings the mean by surface of those that can be read."""
-    design = outlook.comfort[room.use].default_c
-    state = f"{room.name}/light_c"
-    if room.zone is not None:
-        return outlook.measured(room.zone.point("temperature_c"), design, state)
-    mean = _mean_of(room, outlook, "temperature_c")
-    return outlook.measured(f"{room.name}/temperature_c", design, state) if mean is None else mean
+def temperatures_now_c(known: Mapping[str, Room], outlook: Outlook) -> dict[str, float]:
+    """Measured air temperature of each room, degC."""
+    return _read(known, outlook, "temperature_c", "light_c")
 
 
-def resident_setpoint_c(room: Room, outlook: Outlook) -> float:
-    """What the residents of a group ask for, degC, mean by surface; the default where no thermostat can be read."""
-    design = outlook.comfort[room.use].default_c
-    mean = _mean_of(room, outlook, "setpoint_c")
-    return outlook.measured(f"{room.name}/setpoint_c", design) if mean is None else mean
+def mass_now_c(room: Room, light_c: float, outlook: Outlook) -> float:
+    """Nobody measures walls: they are where an observer or the last plan sees them, else near the air, degC.
+
+    Several dwellings planned as one have the mean of theirs.
+    """
+    seen = []
+    for name, surface in [(m.name, m.surface_m2) for m in room.members] or [(room.name, room.surface_m2)]:
+        mass = outlook.snapshot.states.get(f"{name}/mass_c", outlook.foreseen.get(f"{name}/mass_c"))
+        seen.append((surface, light_c if mass is None else mass))
+    return _mean(seen)
 
 
-def _mean_of(room: Room, outlook: Outlook, quantity: str) -> float | None:
-    known = [
-        (m.surface_m2, value)
-        for m in room.members
-        if m.thermostat and (value := outlook.snapshot.value(m.point(quantity))) is not None
-    ]
-    total = sum(surface for surface, _ in known)
-    return sum(surface * value for surface, value in known) / total if total else None
+def asked_c(known: Mapping[str, Room], outlook: Outlook) -> dict[str, float]:
+    """What the residents of each room ask for, degC; nobody asks in a large zone."""
+    return _read({n: r for n, r in known.items() if r.members}, outlook, "setpoint_c", None)
 
 
-def band_c(room: Room, outlook: Outlook) -> tuple[Floats, Floats]:
+def _read(known: Mapping[str, Room], outlook: Outlook, quantity: str, state: str | None) -> dict[str, float]:
+    """A quantity of each room: measured, else the mean of its group, else what `Outlook.measured` puts in its place.
+
+    That a dwelling without a readable thermostat is taken for one like its neighbours is no fallback: it is how such a
+    dwelling is planned.
+    """
+    own: dict[str, list[tuple[float, float]]] = {}
+    groups: dict[str, list[tuple[float, float]]] = {}
+    for name, room in known.items():
+        for home in room.members:
+            value = outlook.snapshot.value(home.point(quantity)) if home.thermostat else None
+            if value is not None:
+                own.setdefault(name, []).append((home.surface_m2, value))
+                groups.setdefault(room.group, []).append((home.surface_m2, value))
+    means = {group: _mean(readings) for group, readings in groups.items()}
+    result = {}
+    for name, room in known.items():
+        if name in own:
+            result[name] = _mean(own[name])
+        elif room.group in means:
+            result[name] = means[room.group]
+        else:
+            point = room.group or name
+            result[name] = outlook.measured(
+                f"{point}/{quantity}", outlook.comfort[room.use].default_c, f"{name}/{state}" if state else None
+            )
+    return result
+
+
+def _mean(readings: list[tuple[float, float]]) -> float:
+    return sum(surface * value for surface, value in readings) / sum(surface for surface, _ in readings)
+
+
+def band_c(room: Room, asked_c: float | None, outlook: Outlook) -> tuple[Floats, Floats]:
     """Lowest and highest wished temperature at the end of each slot, degC: heating keeps it between."""
     comfort, count = outlook.comfort[room.use], outlook.slots.count
     if room.zone is None:
-        asked = min(max(resident_setpoint_c(room, outlook), comfort.floor_c), comfort.ceiling_c)
+        asked = min(max(comfort.default_c if asked_c is None else asked_c, comfort.floor_c), comfort.ceiling_c)
         flexing = 0.0 if room.use == "senior-home" else FLEXING_K
         low = max(comfort.floor_c + INSIDE_BAND_K, asked - flexing)
-        return np.full(count, low), np.full(count, max(min(comfort.ceiling_c, asked + OFFSET_K), low))
+        high = max(min(comfort.ceiling_c, asked + OFFSET_K), low)
+        return _as_wished(room, np.full(count, low), np.full(count, high), asked, outlook)
     zone, open_now = room.zone, occupied(room.zone.opening, outlook.slots, outlook.time_zone)
     wished = min(comfort.floor_c + INSIDE_BAND_K, zone.heating_occupied_c)
-    soon = open_now.copy()
-    for ahead in range(1, math.ceil(READY_BEFORE_H / outlook.slots.hours) + 1):
-        soon[:-ahead] |= open_now[ahead:]
-    lowest: Floats = np.where(soon, wished, zone.heating_unoccupied_c).astype(float)
+    held = outlook.held(zone.point("heating_setpoint_c"))
+    lowest: Floats = np.where(_soon(open_now, outlook.slots), wished, zone.heating_unoccupied_c).astype(float)
+    lowest = np.where(np.isnan(held), lowest, np.minimum(held, comfort.ceiling_c))
     return lowest, np.maximum(comfort.ceiling_c, lowest)
+
+
+def _as_wished(room: Room, low_c: Floats, high_c: Floats, asked_c: float, outlook: Outlook) -> tuple[Floats, Floats]:
+    """The band of dwellings, drawn together around the offset where somebody asked for one: the plan does not shift it.
+
+    Of several dwellings planned as one, each draws by its share of the surface.
+    """
+    comfort, low, high = outlook.comfort[room.use], low_c.copy(), high_c.copy()
+    for home in room.members:
+        offset = outlook.held(home.point("setpoint_offset_k"))
+        if np.isnan(offset).all():
+            continue
+        at = np.clip(asked_c + offset, comfort.floor_c + INSIDE_BAND_K, comfort.ceiling_c)
+        share = home.surface_m2 / room.surface_m2
+        low += share * np.nan_to_num(at - low_c)
+        high += share * np.nan_to_num(np.minimum(at + WISHED_K, comfort.ceiling_c) - high_c)
+    return low, np.maximum(high, low)
+
+
+def _soon(open_now: NDArray[np.bool_], slots: Slots) -> NDArray[np.bool_]:
+    """While a zone is open, and READY_BEFORE_H before."""
+    soon = open_now.copy()
+    for ahead in range(1, math.ceil(READY_BEFORE_H / slots.hours) + 1):
+        soon[:-ahead] |= open_now[ahead:]
+    return soon
 
 
 def cooling_limit_c(room: Room, outlook: Outlook) -> Floats:
@@ -231,66 +331,89 @@ def cooling_limit_c(room: Room, outlook: Outlook) -> Floats:
     zone, open_now = room.zone, occupied(room.zone.opening, outlook.slots, outlook.time_zone)
     promised = max(room.zone.cooling_occupied_c, outlook.comfort[room.use].cooling_c or 0.0)
     closed = promised if zone.cooling_unoccupied_c is None else zone.cooling_unoccupied_c
-    return np.where(open_now, promised, closed).astype(float)
+    held = outlook.held(zone.point("cooling_setpoint_c"))
+    wished = np.where(_soon(open_now, outlook.slots), promised, closed)
+    return np.where(np.isnan(held), wished, held).astype(float)
 
 
-def free_heat_kw(room: Room, outlook: Outlook) -> tuple[Floats, Floats]:
-    """Gains and sun on light node and mass, kW per slot."""
+def gains_kw(room: Room, outlook: Outlook) -> Floats:
+    """People and appliances, kW per slot; a dwelling without a forecast of its own has its share of its building's."""
+    if room.zone is None and f"{room.name}/gains_kw" not in outlook.forecasts:
+        design = room.fabric.gains_w_per_m2 * room.surface_m2 / room.share / 1000
+        return room.share * outlook.expected(f"{room.group}/gains_kw", design)
     open_now = np.ones(outlook.slots.count, dtype=bool)
     if room.zone is not None:
         open_now = occupied(room.zone.opening, outlook.slots, outlook.time_zone)
-    design = room.fabric.gains_w_per_m2 * room.surface_m2 / 1000 * np.where(open_now, 1.0, 0.2)
-    gains = outlook.expected(f"{room.name}/gains_kw", design)
-    sun = room.fabric.solar_aperture_share * room.surface_m2 * irradiance_w_per_m2(outlook) / 1000
-    on_mass: Floats = SUN_ON_MASS_SHARE * sun
-    return gains + sun - on_mass, on_mass
+    design_kw = room.fabric.gains_w_per_m2 * room.surface_m2 / 1000 * np.where(open_now, 1.0, 0.2)
+    return outlook.expected(f"{room.name}/gains_kw", design_kw)
 
 
 def free_running_c(
-    step: Step, light_c: Any, mass_c: Any, outdoor: Floats, on_light_kw: Floats, on_mass_kw: Floats
+    step: Floats, light_c: Floats, mass_c: Floats, outdoor_c: Floats, on_light_kw: Floats, on_mass_kw: Floats
 ) -> Floats:
-    """Light-node temperature at the end of each slot when nobody heats or cools, degC."""
-    result = np.empty(outdoor.size)
-    for t in range(outdoor.size):
-        light_c, mass_c = next_temperatures_c(step.of, light_c, mass_c, outdoor[t], on_light_kw[t], on_mass_kw[t])
-        result[t] = light_c
+    """Light-node temperatures at the end of each slot when nobody heats or cools, degC, by room.
+
+    `step` is shaped (rooms, 2, 5), the temperatures (rooms,), outdoors (slots,), the heat (rooms, slots).
+    """
+    columns = np.moveaxis(step, 0, -1)
+    result = np.empty(on_light_kw.shape)
+    for t in range(outdoor_c.size):
+        light_c, mass_c = next_temperatures_c(
+            columns, light_c, mass_c, outdoor_c[t], on_light_kw[:, t], on_mass_kw[:, t]
+        )
+        result[:, t] = light_c
     return result
 
 
 def build(block: Any, fleet: Mapping[str, Dwelling | Zone], outlook: Outlook) -> Part:
     """Temperatures of all rooms; the comfort band is a price, the emitters' power a limit."""
     slots, worth = outlook.slots, outlook.worth
-    known = rooms(fleet)
+    known = rooms(fleet, outlook)
     index_fleet(block, known, slots)
     outdoor = outdoor_c(outlook)
     substations = outlook.of(Substation)
-    steps = {n: Step.exact(r.fabric, r.surface_m2, slots.hours) for n, r in known.items()}
-    light_now = {n: temperature_now_c(r, outlook) for n, r in known.items()}
-    # Nobody measures walls: they stand where the last plan saw them, else near the air.
-    mass_now = {n: outlook.foreseen.get(f"{n}/mass_c", light_now[n]) for n in known}
-    free, low, high, heating, cooling = {}, {}, {}, {}, {}
-    for n, room in known.items():
-        free[n] = free_heat_kw(room, outlook)
-        low[n], ceiling = band_c(room, outlook)
+    steps = {n: Step.exact(r.fabric, r.surface_m2, slots.hours).of for n, r in known.items()}
+    light_now, asked = temperatures_now_c(known, outlook), asked_c(known, outlook)
+    mass_now = {n: mass_now_c(r, light_now[n], outlook) for n, r in known.items()}
+    sun = irradiance_w_per_m2(outlook) / 1000
+    entering = {n: r.fabric.solar_aperture_share * r.surface_m2 * sun for n, r in known.items()}
+    on_mass = {n: SUN_ON_MASS_SHARE * kw for n, kw in entering.items()}
+    on_light = {n: gains_kw(r, outlook) + entering[n] - on_mass[n] for n, r in known.items()}
+    unheated = free_running_c(
+        per_slot(steps).array,
+        per_name(light_now).array,
+        per_name(mass_now).array,
+        outdoor,
+        per_slot(on_light).array,
+        per_slot(on_mass).array,
+    )
+    shares = {
+        n: emitter_share(station, curve_c(station, outdoor) + LARGEST_OFFSET_K)
+        for n, station in substations.items()
+        if n in {r.substation for r in known.values()}
+    }
+    low, high, heating, cooling = {}, {}, {}, {}
+    for i, (n, room) in enumerate(known.items()):
+        low[n], ceiling = band_c(room, asked.get(n), outlook)
         # Sun and people may carry a room above what heating may reach; that is no fault of the plan.
-        unheated = free_running_c(steps[n], light_now[n], mass_now[n], outdoor, *free[n])
-        high[n] = np.maximum(np.minimum(np.maximum(ceiling, unheated + 0.01), cooling_limit_c(room, outlook)), low[n])
-        station = substations[room.substation]
-        heating[n] = room.heating_limit_kw * emitter_share(station, curve_c(station, outdoor) + LARGEST_OFFSET_K)
-        cooling[n] = np.full(slots.count, room.cooling_limit_kw)
+        high[n] = np.maximum(
+            np.minimum(np.maximum(ceiling, unheated[i] + 0.01), cooling_limit_c(room, outlook)), low[n]
+        )
+        heating[n] = room.heating_limit_kw * shares[room.substation]
+        # A room's controller cools what is warm. Heat out of a cool room would look like a cheap source for hot water.
+        cooled = unheated[i] > cooling_limit_c(room, outlook).min() - WARM_ENOUGH_K
+        cooling[n] = room.cooling_limit_kw * cooled
     block.inputs = pyo.RangeSet(0, 4)
     block.nodes = pyo.RangeSet(0, 1)
     block.step = pyo.Param(
         block.fleet,
         block.nodes,
         block.inputs,
-        initialize={(n, i, j): float(s.of[i, j]) for n, s in steps.items() for i in (0, 1) for j in range(5)},
+        initialize=per_slot(steps),
     )
     block.outdoor_c = pyo.Param(block.flows, initialize=dict(enumerate(outdoor.tolist())))
-    block.free_on_light_kw = pyo.Param(
-        block.fleet, block.flows, initialize=per_slot({n: f[0] for n, f in free.items()})
-    )
-    block.free_on_mass_kw = pyo.Param(block.fleet, block.flows, initialize=per_slot({n: f[1] for n, f in free.items()}))
+    block.free_on_light_kw = pyo.Param(block.fleet, block.flows, initialize=per_slot(on_light))
+    block.free_on_mass_kw = pyo.Param(block.fleet, block.flows, initialize=per_slot(on_mass))
     block.low_c = pyo.Param(block.fleet, block.flows, initialize=per_slot(low))
     block.high_c = pyo.Param(block.fleet, block.flows, initialize=per_slot(high))
     block.light_at_start_c = pyo.Param(block.fleet, initialize=per_name(light_now))
@@ -365,6 +488,87 @@ def build(block: Any, fleet: Mapping[str, Dwelling | Zone], outlook: Outlook) ->
     )
 
 
+def share_out(
+    each: Mapping[str, Floats],
+    whole: Mapping[str, Floats],
+    limits: Mapping[str, Floats],
+    planned: Mapping[str, Floats],
+    group: NDArray[np.int64],
+) -> tuple[dict[str, Floats], ...]:
+    """What every dwelling does so that together they do what was planned for their groups; two such plans, to mix.
+
+    `each` and `whole` are the numbers of the rules of dwellings and of groups (as `build` names them, names first),
+    `limits` the dwellings' upper bounds, `planned` the groups' variables, `group` each dwelling's group. In the first
+    plan the dwellings' heat adds up to their group's. In the second whoever would be left below their band by that is
+    warmed into it: where a group is just warm enough, some of its dwellings are not.
+    """
+    exact = _shared_out(each, whole, limits["heating_kw"], planned, group, warm=False)
+    return exact, _shared_out(each, whole, limits["heating_kw"], planned, group, warm=True)
+
+
+def _shared_out(
+    each: Mapping[str, Floats],
+    whole: Mapping[str, Floats],
+    limit_kw: Floats,
+    planned: Mapping[str, Floats],
+    group: NDArray[np.int64],
+    warm: bool,
+) -> dict[str, Floats]:
+    """A dwelling stands as far above its band's lower edge as its group does; in each slot all of a group are then
+    moved by the same fraction of a kelvin until their heat adds up, as far as their emitters can.
+    """
+    step = np.moveaxis(each["step"], 0, -1)
+    target = each["low_c"] + (planned["light_c"][:, 1:] - whole["low_c"])[group]
+    wanted = planned["heating_kw"]
+    count, slots = limit_kw.shape
+    light, mass = (np.empty((count, slots + 1)) for _ in range(2))
+    heating = np.empty((count, slots))
+    light[:, 0], mass[:, 0] = each["light_at_start_c"], each["mass_at_start_c"]
+    per_kw = step[0, 3]  # K that a kW over the slot lifts the air
+    for t in range(slots):
+        free = (each["outdoor_c"][t], each["free_on_light_kw"][:, t], each["free_on_mass_kw"][:, t])
+        unheated, _ = next_temperatures_c(step, light[:, t], mass[:, t], *free)
+        heat = (target[:, t] - unheated) / per_kw
+        heat = _adding_up(heat, 1 / per_kw, limit_kw[:, t], wanted[:, t], group)
+        if warm:
+            heat = np.clip((each["low_c"][:, t] - unheated) / per_kw, heat, limit_kw[:, t])
+        heating[:, t] = heat
+        light[:, t + 1], mass[:, t + 1] = next_temperatures_c(
+            step, light[:, t], mass[:, t], free[0], free[1] + heat, free[2]
+        )
+    return {
+        "light_c": light,
+        "mass_c": mass,
+        "heating_kw": heating,
+        "cold_kw": np.zeros_like(heating),
+        "too_cold_k": np.maximum(each["low_c"] - light[:, 1:], 0.0),
+        "too_hot_k": np.maximum(light[:, 1:] - each["high_c"], 0.0),
+    }
+
+
+def _adding_up(heat_kw: Floats, per_k: Floats, limit_kw: Floats, wanted_kw: Floats, group: NDArray[np.int64]) -> Floats:
+    """`heat_kw`, moved by one common number of kelvin per group within 0..limit, so that it adds up to `wanted_kw`.
+
+    Newton's steps on a sum of straight pieces that only rises; what they leave is shared out by what room there is.
+    """
+    groups = wanted_kw.size
+    moved = np.zeros(groups)
+    for _ in range(8):
+        kw = np.clip(heat_kw + per_k * moved[group], 0, limit_kw)
+        missing = wanted_kw - np.bincount(group, kw, groups)
+        slope = np.bincount(group, per_k * ((kw > 0) & (kw < limit_kw)), groups)
+        # With everyone at a bound there is no slope: go on by that of all, towards where somebody leaves it.
+        slope = np.where(slope > 1e-9, slope, np.bincount(group, per_k, groups))
+        if np.abs(missing).max(initial=0.0) < 1e-9:
+            break
+        moved += np.clip(missing / slope, -5, 5)
+    kw = np.clip(heat_kw + per_k * moved[group], 0, limit_kw)
+    missing = wanted_kw - np.bincount(group, kw, groups)
+    room = np.where(missing[group] > 0, limit_kw - kw, kw)
+    share = missing / np.maximum(np.bincount(group, room, groups), 1e-12)
+    return np.clip(kw + np.clip(share, -1, 1)[group] * room, 0, limit_kw)
+
+
 HEATING_COP, COOLING_COP = 4.5, 5.0  # of order, to price the heat left in walls at the end
 
 
@@ -397,18 +601,25 @@ def _value_at_end(
 def actuate(planned: Planned, fleet: Mapping[str, Dwelling | Zone], outlook: Outlook) -> list[Setpoint]:
     """Offsets for every dwelling with a thermostat; mode and set points of large zones."""
     setpoints: list[Setpoint] = []
-    for room in rooms(fleet).values():
-        setpoints += _of_zone(planned, room, room.zone, outlook) if room.zone else _of_homes(planned, room, outlook)
+    known = rooms(fleet)
+    asked = asked_c(known, outlook)
+    for name, room in known.items():
+        if room.zone:
+            setpoints += _of_zone(planned, room, room.zone, outlook)
+        else:
+            setpoints += _of_home(planned, room, asked[name], outlook)
     return setpoints
 
 
-def _of_homes(planned: Planned, room: Room, outlook: Outlook) -> list[Setpoint]:
-    """Each home holds what its building's group holds in the plan: planned temperature less the mean set point."""
+def _of_home(planned: Planned, room: Room, asked: float, outlook: Outlook) -> list[Setpoint]:
+    """The offset that holds the home where the plan has it: planned temperature less what its residents ask."""
     light, heat = planned.state(room.name, "light_c"), planned.flow(room.name, "heating_kw")
-    asked = resident_setpoint_c(room, outlook)
     low = -OFFSET_K if room.use == "home" else 0.0  # never below their wish in a senior residence
     offset = round(min(max(float(light[1]) - asked, low), OFFSET_K), 1) + 0.0
-    if float(heat[:16].max()) < 0.01 * room.heating_limit_kw:
+    if float(light[0]) > asked + OFFSET_K + WARM_ANYWAY_K:
+        offset = 0.0
+        why = both("assez chaud sans chauffage", "warm enough without heating")
+    elif float(heat[:16].max()) < 0.01 * room.heating_limit_kw:
         offset = 0.0
         why = both("pas de chauffage prévu dans les 4 h", "no heating planned within 4 h")
     elif offset > 0.05:
@@ -435,6 +646,9 @@ def own_offset_k(home: Dwelling, offset_k: float, outlook: Outlook) -> float:
     band = outlook.comfort[home.use]
     highest, lowest = max(band.ceiling_c - asked, 0.0), min(band.floor_c - asked, 0.0)
     offset_k = min(max(offset_k, lowest), highest)
+    held_k = outlook.snapshot.value(home.point("setpoint_offset_k"))
+    if held_k and offset_k and abs(offset_k - held_k) < OFFSET_STEP_K and lowest <= held_k <= highest:
+        return held_k
     return math.trunc(offset_k * 10 + math.copysign(1e-6, offset_k)) / 10  # in tenths, never past the band
 
 
@@ -449,6 +663,10 @@ def _of_zone(planned: Planned, room: Room, zone: Zone, outlook: Outlook) -> list
     mode = 2.0 if open_now or heating or cooling else 3.0
     rest = comfort.floor_c if open_now else zone.heating_unoccupied_c
     at = round(min(max(light if heating else rest, zone.heating_unoccupied_c), comfort.ceiling_c), 1)
+    if mode == 2.0:  # the gate lowers nothing below the floor while people may be there
+        present = outlook.snapshot.value(zone.point("heating_setpoint_c"))
+        lowest = comfort.floor_c if present is None or open_now or not heating else min(comfort.floor_c, present)
+        at = max(at, math.ceil(lowest * 10 - 1e-6) / 10)  # in tenths, as it is written
     if heating and not open_now:
         why = both(f"préchauffe à {at:.1f} °C avant l'ouverture", f"pre-heats to {at:.1f} °C before opening")
     elif heating:

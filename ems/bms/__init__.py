@@ -1,6 +1,8 @@
 """The way to the devices: BACnet/IP and Modbus/TCP, with a quality on every sample and an outcome for every command."""
 
+from ems.bms.belief import Event, Finding
 from ems.bms.field import Field, FieldLink
 from ems.bms.health import BusHealth, Patience
+from ems.bms.mirror import Mirror, dead_man
 
-__all__ = ["BusHealth", "Field", "FieldLink", "Patience"]
+__all__ = ["BusHealth", "Event", "Field", "FieldLink", "Finding", "Mirror", "Patience", "dead_man"]

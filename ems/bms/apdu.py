@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 READ_PROPERTY = 12
@@ -17,6 +17,8 @@ READ_PROPERTY_MULTIPLE = 14
 WRITE_PROPERTY = 15
 PRESENT_VALUE = 85
 PRIORITY_ARRAY = 87
+MAX_APDU_LENGTH_ACCEPTED = 62
+DEVICE = 8  # object type
 
 OBJECT_TYPES = {
     "analog-input": 0, "analog-output": 1, "analog-value": 2, "binary-input": 3, "binary-output": 4, "binary-value": 5,
@@ -46,6 +48,11 @@ class PropertyFault:
         return f"error {name} (class {self.error_class})"
 
 
+# The application tag of a present value: Real, Enumerated, Unsigned.
+_TAGS = {kind: 4 if kind <= 2 else 9 if kind <= 5 else 2 for kind in OBJECT_TYPES.values()} | {
+    8: 2
+}  # a device's numbers
+_REAL = struct.Struct(">f")
 _ERROR_CODES = {
     9: "invalid data type", 25: "operational problem", 31: "unknown object", 32: "unknown property",
     36: "unsupported object type", 37: "value out of range", 40: "write access denied", 42: "invalid array index",
@@ -68,6 +75,58 @@ def read_request(properties: Iterable[Property]) -> bytes:
     return bytes(out)
 
 
+class Reading:
+    """A ReadPropertyMultiple compiled: its request, and its answer's values in the order of `wanted`."""
+
+    def __init__(self, wanted: Sequence[Property]) -> None:
+        self.wanted = tuple(wanted)
+        self.request = read_request(wanted)
+        self._heads = [
+            struct.pack(">BIB", 0x0C, item.object_type << 22 | item.instance, 0x1E)
+            + _unsigned(2, item.property)
+            + (b"" if item.index is None else _unsigned(3, item.index))
+            + b"\x4e"
+            for item in self.wanted
+        ]
+        self._kinds = [
+            (len(head), head, _TAGS[item.object_type]) for head, item in zip(self._heads, self.wanted, strict=True)
+        ]
+
+    def values(self, data: bytes) -> list[Value | PropertyFault]:
+        """Raises ValueError when the answer is malformed, or is not to these properties, each once."""
+        found: list[Value | PropertyFault] = []
+        at, real = 0, _REAL.unpack_from
+        try:
+            for size, head, kind in self._kinds:
+                if not data.startswith(head, at):
+                    break
+                at += size
+                tag = data[at]
+                if tag == 0x44 and kind == 4:
+                    found.append(real(data, at + 1)[0])
+                    at += 5
+                elif tag == kind << 4 | 1:
+                    found.append(float(data[at + 1]))
+                    at += 2
+                else:
+                    break
+                if data[at] != 0x4F or data[at + 1] != 0x1F:
+                    break
+                at += 2
+        except (IndexError, struct.error) as error:
+            raise ValueError(f"the answer ends in the middle: {error}") from None
+        if len(found) == len(self.wanted) and at == len(data):
+            return found
+        return self._slowly(data)
+
+    def _slowly(self, data: bytes) -> list[Value | PropertyFault]:
+        known = read_answer(data)
+        if known.keys() != set(self.wanted):
+            other = next(iter(known.keys() - set(self.wanted)), None)
+            raise ValueError("an answer for other objects came" if other else "not all that was asked was answered")
+        return [known[item] for item in self.wanted]
+
+
 def read_answer(data: bytes) -> dict[Property, Value | PropertyFault]:
     """What a ReadPropertyMultiple-ACK says about each property. Raises ValueError when it is malformed."""
     found: dict[Property, Value | PropertyFault] = {}
@@ -85,9 +144,14 @@ def read_answer(data: bytes) -> dict[Property, Value | PropertyFault]:
                     index, at = _context_unsigned(data, at, 3)
                 item = Property(identifier >> 22, identifier & 0x3FFFFF, number, index)
                 if data[at] == 0x4E:
+                    if item in found:
+                        raise ValueError(f"{item} is answered twice")
+                    tag = data[at + 1] >> 4
                     value, at = _primitive(data, at + 1)
                     if data[at] != 0x4F:
                         raise ValueError(f"the value of {item} is no single number")
+                    if tag not in (0, _TAGS.get(item.object_type), 5 if item.object_type <= 2 else 0):
+                        raise ValueError(f"the value of {item} has application tag {tag}, which its type has not")
                     found[item] = value
                 elif data[at] == 0x5E:
                     error_class, at = _primitive(data, at + 1)
@@ -110,17 +174,18 @@ def read_one_request(item: Property) -> bytes:
     return out if item.index is None else out + _unsigned(2, item.index)
 
 
-def read_one_answer(data: bytes) -> Value:
-    """The value in a ReadProperty-ACK. Raises ValueError when it is malformed."""
+def read_one_answer(data: bytes, asked: Property) -> Value:
+    """The value in a ReadProperty-ACK. Raises ValueError when it is malformed, or answers another question."""
     try:
-        if data[0] != 0x0C:
-            raise ValueError("the answer starts with no object")
-        _, at = _context_unsigned(data, 5, 1)
-        if data[at] != 0x3E:
-            _, at = _context_unsigned(data, at, 2)
-        value, at = _primitive(data, at + 1)
-        if data[at] != 0x3F:
+        head = read_one_request(asked) + b"\x3e"
+        if not data.startswith(head):
+            raise ValueError("the answer is for another property")
+        tag = data[len(head)] >> 4
+        value, at = _primitive(data, len(head))
+        if data[at] != 0x3F or at + 1 != len(data):
             raise ValueError("the value is no single number")
+        if tag not in (0, _TAGS.get(asked.object_type), 5 if asked.object_type <= 2 else 0):
+            raise ValueError(f"the value has application tag {tag}, which its type has not")
     except (IndexError, struct.error) as error:
         raise ValueError(f"the answer ends in the middle: {error}") from None
     return value
@@ -134,6 +199,18 @@ def write_request(item: Property, value: Value, priority: int) -> bytes:
         out += _unsigned(2, item.index)
     out += b"\x3e" + encode_value(item.object_type, value) + b"\x3f"
     return bytes(out) + _unsigned(4, priority)
+
+
+def error_of(body: bytes) -> PropertyFault:
+    """Class and code in an Error-PDU of a read or a write. Raises ValueError when it is malformed."""
+    try:
+        error_class, at = _primitive(body, 0)
+        error_code, at = _primitive(body, at)
+    except (IndexError, struct.error) as error:
+        raise ValueError(f"the error ends in the middle: {error}") from None
+    if error_class is None or error_code is None or at != len(body):
+        raise ValueError("the error is malformed")
+    return PropertyFault(int(error_class), int(error_code))
 
 
 def encode_value(object_type: int, value: Value) -> bytes:

@@ -1,8 +1,9 @@
 """BACnet/IP through BAC0 and bacpypes3: properties in, values or errors out, one request in flight per station.
 
-BAC0 brings up the device and its socket; bacpypes3 below it carries invoke ids, time-outs, retries and segments. Our
-requests go in and come out as bytes (`apdu`), for speed. Its time-outs and refusals are `BaseException`s that fly
-through every `except Exception`, so nobody but this file may call it.
+Reads go over a plain socket beside BAC0's (`datagrams`), a hundred times as fast; what comes back in segments or
+through a router goes to BAC0, as writes do and, with `library_reads`, everything: tests hold both ways equal. BAC0
+brings up the device we are; bacpypes3 below it carries invoke ids, time-outs, retries and segments. Its time-outs and
+refusals are `BaseException`s that fly through every `except Exception`, so nobody but this file may call it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,8 +35,11 @@ from bacpypes3.apdu import (
 )
 from bacpypes3.comm import ServiceAccessPoint
 from bacpypes3.pdu import Address
+from bacpypes3.primitivedata import ObjectIdentifier
 
 from ems.bms.apdu import (
+    DEVICE,
+    MAX_APDU_LENGTH_ACCEPTED,
     OBJECT_TYPES,
     PRIORITY_ARRAY,
     READ_PROPERTY,
@@ -43,23 +48,24 @@ from ems.bms.apdu import (
     WRITE_PROPERTY,
     Property,
     PropertyFault,
+    Reading,
     Value,
     encode_value,
-    read_answer,
+    error_of,
     read_one_answer,
     read_one_request,
-    read_request,
     write_request,
 )
+from ems.bms.datagrams import ABORT, REJECT, Acknowledged, Datagrams, Denied, Odd
 from ems.bms.health import Patience
 from ems.bms.line import Line, NoAnswerError
-from ems.bms.reads import BATCH_OBJECTS, batches
+from ems.bms.reads import APDU_BYTES, batches, objects_in
 from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
 from ems.district import Bus, Wire
 from ems.points import Quality, Sample
 
 APDU_RETRIES = 1
-SEGMENTS_S = 4.0  # on top of the time-out, for an answer that comes in segments or hangs in them
+SEGMENTS_S = 0.9  # on top of the time-out, for an answer that comes in segments or hangs in them
 _ABORT_TOO_BIG = (1, 4, 9, 11)  # buffer overflow, segmentation not supported, out of resources, APDU too long
 
 
@@ -72,6 +78,17 @@ class DeviceError(Exception):
         self.unknown_service = unknown_service
 
 
+@dataclass(frozen=True)
+class Described:
+    """An object as its station describes it."""
+
+    kind: str
+    instance: int
+    name: str
+    unit: str
+    value: str
+
+
 class Stack:
     """The one BACnet device we are, on its own address, for all stations.
 
@@ -79,9 +96,12 @@ class Stack:
     requests to any 127.x.y.z on its own port for itself.
     """
 
-    def __init__(self, address: str, timeout_s: float = 1.0) -> None:
+    def __init__(self, address: str, timeout_s: float = 1.0, *, library_reads: bool = False) -> None:
         self.address = address
         self.timeout_s = timeout_s
+        self.library_reads = library_reads
+        self._datagrams: Datagrams | None = None
+        self._decodes = False  # whether the library decodes answers to reads, or leaves them to us
         self._lite: Any = None
         self._app: Any = None
 
@@ -106,12 +126,73 @@ class Stack:
         self._app.asap.sap_response = self._answered
         for link in self._app.link_layers.values():
             await asyncio.wait_for(link.server._local_transport_ready.wait(), 5)
+        self._datagrams = await Datagrams.open(self.address.partition("/")[0].partition(":")[0], self.timeout_s)
 
     async def stop(self) -> None:
+        if self._datagrams is not None:
+            self._datagrams.close()
+            self._datagrams = None
         if self._lite is not None:
             await self._lite._disconnect()
             self._lite = self._app = None
             await asyncio.sleep(0)  # the transport closes its socket one turn of the loop later
+
+    async def who_is(self, address: str, timeout_s: float) -> int | None:
+        """The device instance of a station that is asked alone; None when it does not answer."""
+        try:
+            found = await asyncio.wait_for(self._app.who_is(address=Address(address), timeout=timeout_s), timeout_s + 1)
+        except (TimeoutError, ErrorRejectAbortNack, ValueError):
+            return None
+        return int(found[0].iAmDeviceIdentifier[1]) if found else None
+
+    async def objects(self, address: str, instance: int) -> tuple[str, list[Described]]:
+        """A station's name and its inputs, outputs and values, as it describes them. Raises NoAnswerError.
+
+        Not while the stack serves sweeps: answers go to the library's decoder meanwhile.
+        """
+        station, device = Address(address), ObjectIdentifier(("device", instance))
+        self._decodes = True
+        try:
+            name = str(await self._app.read_property(station, device, "object-name"))
+            listed = await self._app.read_property(station, device, "object-list")
+            found = []
+            for identifier in listed:
+                kind, number = str(identifier[0]), int(identifier[1])
+                if kind in OBJECT_TYPES:
+                    said = [
+                        await self._said(station, identifier, key) for key in ("object-name", "units", "present-value")
+                    ]
+                    found.append(Described(kind, number, *said))
+        except ErrorRejectAbortNack as nack:
+            raise NoAnswerError(f"{address} does not tell its objects: {nack}") from None
+        finally:
+            self._decodes = False
+        return name, found
+
+    async def _said(self, station: Address, identifier: ObjectIdentifier, key: str) -> str:
+        try:
+            return str(await self._app.read_property(station, identifier, key))
+        except ErrorRejectAbortNack:
+            return ""  # it has no such property
+
+    async def read(self, address: Address, service: int, data: bytes) -> bytes | None:
+        """A read over the plain socket: the answer's bytes, or None where the library has to ask.
+
+        Raises NoAnswerError and DeviceError.
+        """
+        if self._datagrams is None:
+            raise NoAnswerError("the BACnet stack is not started")
+        try:
+            answer = await self._datagrams.ask(address.addrTuple, service, data)
+        except TimeoutError:
+            raise NoAnswerError(f"{address} did not answer") from None
+        match answer:
+            case Acknowledged(body):
+                return body
+            case Odd():
+                return None
+            case Denied():
+                raise _denial(answer)
 
     async def request(self, address: Address, service: int, data: bytes) -> bytes:
         """Send a confirmed request and wait: the answer's bytes, or none for a simple acknowledgement.
@@ -129,11 +210,17 @@ class Stack:
             raise NoAnswerError(f"{address} did not finish its answer") from None
         except ErrorRejectAbortNack as nack:
             raise _translate(address, nack) from None
+        if answer.apduService != service:  # the library looks at the invoke id alone
+            raise NoAnswerError(f"{address} answered service {answer.apduService} instead of {service}")
         return bytes(answer.pduData) if isinstance(answer, ComplexAckPDU) else b""
 
     async def _answered(self, apdu: Any) -> None:
         """Pass the answers to reads up undecoded; the library decodes everything else."""
-        if isinstance(apdu, ComplexAckPDU) and apdu.apduService in (READ_PROPERTY, READ_PROPERTY_MULTIPLE):
+        if (
+            not self._decodes
+            and isinstance(apdu, ComplexAckPDU)
+            and apdu.apduService in (READ_PROPERTY, READ_PROPERTY_MULTIPLE)
+        ):
             await ServiceAccessPoint.sap_response(self._app.asap, apdu)
         else:
             await type(self._app.asap).sap_response(self._app.asap, apdu)
@@ -152,6 +239,20 @@ def _translate(address: Address, nack: BaseException) -> Exception:
     if isinstance(nack, ErrorPDU):
         return DeviceError(f"error {getattr(nack, 'errorCode', nack)}")
     return DeviceError(str(nack))
+
+
+def _denial(denied: Denied) -> DeviceError:
+    """The same from the plain socket."""
+    if denied.kind == ABORT:
+        return DeviceError(f"abort {AbortReason(denied.reason)}", too_big=denied.reason in _ABORT_TOO_BIG)
+    if denied.kind == REJECT:
+        return DeviceError(
+            f"reject {RejectReason(denied.reason)}", unknown_service=denied.reason == RejectReason.unrecognizedService
+        )
+    try:
+        return DeviceError(str(error_of(denied.body)))
+    except ValueError as fault:
+        return DeviceError(f"an error that cannot be read: {fault}")
 
 
 def quiet_bac0() -> ModuleType:
@@ -208,29 +309,42 @@ class BacnetLine(Line):
         self.stack = stack
         self.station = Address(bus.address)
         self.properties: Mapping[str, Property] = {wire.point: _property(wire) for wire in wires}
-        self._plan(BATCH_OBJECTS)
+        self.by_library = stack.library_reads
+        self._odd = 0  # answers in a row that the plain socket could not take
+        self._heard = False  # whether it ever answered on the plain socket
+        self._knows_size = self._adapted = False
+        self._plan(objects_in(APDU_BYTES))
 
     def _plan(self, size: int) -> None:
-        """Batches of `size` objects, their requests ready; of one, each is a ReadProperty."""
+        """Batches of `size` objects, compiled; of one, each is a ReadProperty."""
         self.batch_size = size
         self.batches = [
-            (batch, self._question([self.properties[wire.point] for wire in batch]))
+            (batch, Reading([self.properties[wire.point] for wire in batch]))
             for batch in batches(tuple(self.wires.values()), size)
         ]
 
-    def _question(self, wanted: Sequence[Property]) -> bytes:
-        return read_one_request(wanted[0]) if self.batch_size == 1 else read_request(wanted)
+    async def _learn_size(self) -> None:
+        """Ask once how long an APDU the station takes, and plan by it; what does not say keeps the small batches."""
+        instance = 4194303 if self.bus.device_instance is None else self.bus.device_instance
+        try:
+            size = await self._ask_one(Property(DEVICE, instance, MAX_APDU_LENGTH_ACCEPTED))
+        except (DeviceError, ValueError):
+            size = None
+        self._knows_size = True
+        if size is not None and 50 <= size <= 65535 and not self._adapted:
+            self._plan(objects_in(min(int(size), 1476)))
 
     # Reading
 
     async def sweep(self) -> dict[str, Sample]:
         samples: dict[str, Sample] = {}
-        at, why = 0, ""
+        at, why, now = 0, "", self.now
+        if not self._knows_size:
+            await self._learn_size()
         while at < len(self.batches):
-            batch, request = self.batches[at]
-            wanted = [self.properties[wire.point] for wire in batch]
+            batch, reading = self.batches[at]
             try:
-                found = await self._ask(wanted, request)
+                found = await self._ask(reading)
             except ValueError as fault:
                 self.breaker.last_error = str(fault)
                 samples.update((wire.point, Sample(None, Quality.IMPLAUSIBLE, self.now)) for wire in batch)
@@ -240,7 +354,11 @@ class BacnetLine(Line):
                     at = 0
                     continue
             else:
-                samples.update((w.point, self._sample(w, found.get(self.properties[w.point]))) for w in batch)
+                for wire, value in zip(batch, found, strict=True):
+                    point = wire.point
+                    samples[point] = (
+                        self.bounds[point].sample(value, now) if type(value) is float else self._sample(point, value)
+                    )
             at += 1
         if not samples and why:
             raise NoAnswerError(why)  # a station that refuses everything is as good as silent
@@ -251,15 +369,16 @@ class BacnetLine(Line):
         """Smaller batches from now on, if that is what the station told us it needs."""
         if self.batch_size == 1 or not (refusal.too_big or refusal.unknown_service):
             return False
+        self._adapted = True
         self._plan(1 if refusal.unknown_service else self.batch_size // 2)
         return True
 
-    def _sample(self, wire: Wire, found: Value | PropertyFault) -> Sample:
+    def _sample(self, point: str, found: Value | PropertyFault) -> Sample:
         if isinstance(found, PropertyFault):
-            self.breaker.last_error = f"{wire.point}: {found}"
+            self.breaker.last_error = f"{point}: {found}"
             missing = found.error_code == VALUE_NOT_INITIALIZED
             return Sample(None, Quality.MISSING if missing else Quality.UNREACHABLE, self.now)
-        return self.sample(wire, math.nan if found is None else found, self.now)
+        return self.sample(point, math.nan if found is None else found)
 
     # Writing
 
@@ -277,6 +396,9 @@ class BacnetLine(Line):
         refused: dict[int, Outcome] = {}
         silences = 0
         for i, command in enumerate(commands):
+            if (why := self.guard()) is not None:
+                refused[i] = Refused(why)
+                continue
             try:
                 await self._put(command)
             except DeviceError as refusal:
@@ -328,7 +450,7 @@ class BacnetLine(Line):
         while at < len(wanted):
             part = wanted[at : at + self.batch_size]
             try:
-                found.update(await self._ask(part, self._question(part)))
+                found.update(zip(part, await self._ask(Reading(part)), strict=True))
             except ValueError as fault:
                 self.breaker.last_error = str(fault)
             except DeviceError as refusal:
@@ -366,13 +488,26 @@ class BacnetLine(Line):
                 return f"priority {slot.index}"
         return "the device"
 
-    async def _ask(self, wanted: Sequence[Property], request: bytes) -> dict[Property, Value | PropertyFault]:
+    async def _ask(self, reading: Reading) -> list[Value | PropertyFault]:
         """One read. Raises NoAnswerError, DeviceError, or ValueError for a malformed answer."""
-        if self.batch_size > 1:
-            async with self.turn:
-                return read_answer(await self.stack.request(self.station, READ_PROPERTY_MULTIPLE, request))
+        if self.batch_size == 1:
+            return [await self._ask_one(item) for item in reading.wanted]
+        return reading.values(await self._answer(READ_PROPERTY_MULTIPLE, reading.request))
+
+    async def _ask_one(self, item: Property) -> Value:
+        return read_one_answer(await self._answer(READ_PROPERTY, read_one_request(item)), item)
+
+    async def _answer(self, service: int, request: bytes) -> bytes:
         async with self.turn:
-            return {wanted[0]: read_one_answer(await self.stack.request(self.station, READ_PROPERTY, request))}
+            if not self.by_library:
+                answer = await self.stack.read(self.station, service, request)
+                self._heard = True
+                if answer is not None:
+                    self._odd = 0
+                    return answer
+                self._odd += 1
+                self.by_library = self._odd >= 2  # in segments or through a router, and it will be so again
+            return await self.stack.request(self.station, service, request)
 
     # Probing
 
@@ -382,12 +517,27 @@ class BacnetLine(Line):
     async def answers(self, which: Hashable) -> bool:
         first = next(iter(self.properties.values()))
         try:
-            await self._ask([first], self._question([first]))
-        except DeviceError as refusal:
+            await self._ask_one(first)
+        except (DeviceError, ValueError) as refusal:
             self.breaker.last_error = str(refusal)
             return False
+        except NoAnswerError:
+            if self.by_library or self._heard:
+                raise
+            await self._try_library(first)
+        if self.breaker.is_open:  # what comes back may be another station: it is asked again what it takes
+            self._knows_size = self._adapted = False
         self.breaker.answered()
         return True
+
+    async def _try_library(self, item: Property) -> None:
+        """A station may answer the standard port only. Raises NoAnswerError when it is silent there too."""
+        self.by_library = True
+        try:
+            await self._ask_one(item)
+        except NoAnswerError:
+            self.by_library = False
+            raise
 
 
 def _property(wire: Wire) -> Property:

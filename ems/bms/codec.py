@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import itemgetter
 from struct import Struct, error
 
 from ems.district import Register
@@ -61,6 +62,41 @@ def encode(register: Register, value: float) -> tuple[int, ...]:
     except (error, OverflowError) as fault:
         raise ValueError(f"{value} at scale {register.scale} does not fit {register.type}: {fault}") from None
     return words if register.words == "big" else words[::-1]
+
+
+class BlockCodec:
+    """The registers of one block, compiled: the bytes of an answer in, values in the units of their points out.
+
+    `registers` with their offsets in words from the block's start, in order and without overlap; `count` words in all.
+    Gives exactly what `decode` gives for each.
+    """
+
+    def __init__(self, registers: Sequence[tuple[int, Register]], count: int) -> None:
+        layout, end = ">", 0
+        order = list(range(2 * count))
+        for offset, register in registers:
+            if offset < end:
+                raise ValueError(f"{register.type} at word {offset} overlaps the one before it, which ends at {end}")
+            layout += "x" * 2 * (offset - end) + _FORMATS[register.type]
+            end = offset + register.count
+            if register.words == "little":
+                words = [order[2 * word : 2 * word + 2] for word in range(offset, end)]
+                order[2 * offset : 2 * end] = [place for word in reversed(words) for place in word]
+        self._unpack = Struct(layout + "x" * 2 * (count - end)).unpack
+        self._swap = None if order == list(range(2 * count)) else itemgetter(*order)
+        self._scales = [register.scale for _, register in registers]
+        self._nans = [register.nan for _, register in registers]
+        self._plain = all(nan is None for nan in self._nans)
+
+    def values(self, data: bytes) -> list[float]:
+        """A value for each register; NaN where the device says it has none."""
+        raws = self._unpack(data if self._swap is None else bytes(self._swap(data)))
+        if self._plain:
+            return [raw * scale + 0.0 for raw, scale in zip(raws, self._scales, strict=True)]
+        return [
+            math.nan if raw == nan else raw * scale + 0.0
+            for raw, scale, nan in zip(raws, self._scales, self._nans, strict=True)
+        ]
 
 
 def step(register: Register, value: float) -> float:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from ems.bms.bacnet import BacnetLine, Stack, own_address
+from ems.bms.belief import Belief, Finding, expectations
 from ems.bms.health import BusHealth, Patience
-from ems.bms.line import Line
+from ems.bms.line import Guard, Line
+from ems.bms.mirror import Mirror
 from ems.bms.modbus import TIMEOUT_S, ModbusLine
 from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
-from ems.district import Wire
-from ems.points import Quality, Sample
+from ems.district import Bus, Wire
+from ems.points import Sample
+
+FINDINGS_KEPT = 1000  # for somebody who asks; a district that jumps everywhere is told of in part
+
+LineMaker = Callable[[Bus, Sequence[Wire], Patience], Line]
 
 
 class FieldLink(Protocol):
@@ -50,6 +57,12 @@ class FieldLink(Protocol):
     def renew(self, points: Collection[str], until: datetime) -> None:
         """Let the standing commands of `points` hold until `until`; what nobody renews is given back."""
 
+    def findings(self) -> list[Finding]:
+        """What the sweeps since the last call have shown about points."""
+
+    def guard_writes(self, guard: Guard) -> None:
+        """Ask `guard` right before each write leaves; a reason refuses it."""
+
 
 @dataclass
 class _Standing:
@@ -64,6 +77,9 @@ class Field:
 
     `bacnet_address` is our own BACnet device, such as `192.168.1.10/24:47808`; without it one is chosen, which only
     works while all stations are on loopback. `timeout_s` is how long a request may take, real seconds.
+    `line_of` makes another kind of line for a bus, for a field that is simulated below this class.
+    `mirror` has every command on disk before its device hears of it, for the dead-man.
+    `library_reads` reads through pymodbus and BAC0 instead of our own framing: slower, and what tests compare with.
     """
 
     def __init__(
@@ -73,28 +89,44 @@ class Field:
         bacnet_address: str | None = None,
         patience: Patience | None = None,
         timeout_s: float = TIMEOUT_S,
+        library_reads: bool = False,
+        line_of: LineMaker | None = None,
+        mirror: Mirror | None = None,
     ) -> None:
         self.wires = dict(wires)
         patience = patience or Patience()
         by_bus: dict[str, list[Wire]] = defaultdict(list)
         for wire in self.wires.values():
             by_bus[wire.bus.name].append(wire)
-        stations = [group[0].bus for group in by_bus.values() if group[0].bus.protocol == "bacnet"]
-        self._stack = Stack(bacnet_address or own_address(stations), timeout_s) if stations else None
+        stations = [group[0].bus for group in by_bus.values() if group[0].bus.protocol == "bacnet" and line_of is None]
+        self._stack = (
+            Stack(bacnet_address or own_address(stations), timeout_s, library_reads=library_reads) if stations else None
+        )
         self._lines: dict[str, Line] = {}
         for name, group in by_bus.items():
             bus = group[0].bus
-            if self._stack is not None and bus.protocol == "bacnet":
+            if line_of is not None:
+                self._lines[name] = line_of(bus, group, patience)
+            elif self._stack is not None and bus.protocol == "bacnet":
                 self._lines[name] = BacnetLine(bus, group, patience, self._stack)
             else:
-                self._lines[name] = ModbusLine(bus, group, patience, timeout_s)
+                self._lines[name] = ModbusLine(bus, group, patience, timeout_s, library_reads=library_reads)
         self._line_of = {wire.point: self._lines[wire.bus.name] for wire in self.wires.values()}
+        self._belief = Belief(expectations(self.wires.values()))
+        self._findings: deque[Finding] = deque(maxlen=FINDINGS_KEPT)
         self._heartbeats = _heartbeats(self.wires)
         self._beats = dict.fromkeys(self._heartbeats, 0.0)
         self._standing: dict[str, _Standing] = {}
+        self._mirror = mirror
+        self._unsure: set[str] = set()  # points that may hold a command of ours: written, and no answer came
         self._sweeping = asyncio.Lock()
         self._writing = asyncio.Lock()  # a refresh must not put an older command over a newer one
         self._site_now: datetime | None = None
+
+    def guard_writes(self, guard: Guard) -> None:
+        """Ask `guard` right before each write leaves; a reason refuses it."""
+        for line in self._lines.values():
+            line.guard = guard
 
     async def start(self) -> None:
         """Take our BACnet address. Modbus connections open with the first sweep."""
@@ -121,16 +153,26 @@ class Field:
         self._tell(now)
         async with self._sweeping:
             parts = await asyncio.gather(*(line.read(now) for line in self._lines.values()))
-        samples = {point: sample for part in parts for point, sample in part.items()}
-        nothing = Sample(None, Quality.UNREACHABLE, now)
-        return {point: samples.get(point, nothing) for point in self.wires}
+        samples: dict[str, Sample] = {}
+        for part in parts:
+            samples |= part
+        self._findings += self._belief.judge(samples)
+        return samples
+
+    def findings(self) -> list[Finding]:
+        """What the readings showed beyond their values since this was last asked."""
+        found = list(self._findings)
+        self._findings.clear()
+        return found
 
     async def write(self, commands: Sequence[Command]) -> list[Outcome]:
         """Write and read back, buses in parallel; None relinquishes (Modbus: writes the release value)."""
         async with self._writing:
-            outcomes = await self._deliver(commands)
+            unsafe = await self._mirror_before(commands)
+            outcomes = await self._deliver(commands) if unsafe is None else await self._only_releases(commands, unsafe)
             for command, outcome in zip(commands, outcomes, strict=True):
                 self._remember(command, outcome)
+            await self._mirror_after()
         return outcomes
 
     async def refresh(self, now: datetime) -> dict[str, Outcome]:
@@ -180,6 +222,8 @@ class Field:
         )
         for command, outcome in zip([*due, *expired], rewritten, strict=True):
             self._remember(command, outcome)
+        if expired:
+            await self._mirror_after()
         results = {beat.point: outcome for beat, outcome in zip(beats, counted, strict=True)}
         results.update((c.point, o) for c, o in zip([*due, *expired], rewritten, strict=True))
         return results
@@ -198,6 +242,31 @@ class Field:
                 outcomes[i] = outcome
         return outcomes
 
+    async def _mirror_before(self, commands: Sequence[Command]) -> str | None:
+        """Puts what stands and what is about to on disk. Why that failed, if it did."""
+        if self._mirror is None:
+            return None
+        all_of_them = [*(item.command for item in self._standing.values()), *commands]
+        wired = [
+            (self.wires[c.point], c) for c in all_of_them if c.point in self.wires and self.wires[c.point].commanded
+        ]
+        try:
+            await self._mirror.before(wired)
+        except OSError as fault:
+            return f"the dead-man's file cannot be written: {fault}"
+        return None
+
+    async def _mirror_after(self) -> None:
+        if self._mirror is not None:
+            with suppress(OSError):  # an entry too many does no harm, and the next command is told of it
+                await self._mirror.after(self._standing, self._unsure)
+
+    async def _only_releases(self, commands: Sequence[Command], why: str) -> list[Outcome]:
+        """Without the dead-man's file nothing new may stand; what stands may be taken back."""
+        releases = [c for c in commands if c.value is None]
+        given = iter(await self._deliver(releases))
+        return [next(given) if c.value is None else Refused(why) for c in commands]
+
     async def _count(self, beat: Command) -> Outcome:
         line = self._line_of[beat.point]
         if isinstance(line, BacnetLine):
@@ -205,6 +274,11 @@ class Field:
         return (await line.write([beat]))[0]
 
     def _remember(self, command: Command, outcome: Outcome) -> None:
+        match outcome:
+            case Written() | Overridden():
+                self._unsure.discard(command.point)
+            case Unreachable() if command.value is not None:
+                self._unsure.add(command.point)
         match outcome:
             case Written() | Overridden() if command.value is None:
                 self._standing.pop(command.point, None)

@@ -9,14 +9,21 @@ from __future__ import annotations
 import asyncio
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from ems.bms.belief import Bounds
 from ems.bms.health import Breaker, BusHealth, Patience
 from ems.command import Command, Outcome, Refused, Unreachable
 from ems.district import Bus, Wire
 from ems.points import Quality, Sample
+
+Guard = Callable[[], str | None]  # why this process may not write any more, or None
+
+
+def _nobody_objects() -> str | None:
+    return None
 
 
 class NoAnswerError(Exception):
@@ -29,9 +36,12 @@ class Line(ABC):
     def __init__(self, bus: Bus, wires: Sequence[Wire], patience: Patience) -> None:
         self.bus = bus
         self.wires: Mapping[str, Wire] = {wire.point: wire for wire in wires}
+        self.bounds = {wire.point: Bounds(wire.measure.minimum, wire.measure.maximum) for wire in wires}
         self.patience = patience
         self.breaker = Breaker()
+        self.guard: Guard = _nobody_objects  # asked right before each write leaves
         self.turn = asyncio.Lock()
+        self.defects = 0  # faults of ours, caught here so that they cost one bus
         self._probe: asyncio.Task[None] | None = None
         self._site_now: datetime | None = None
         self._up = False
@@ -70,8 +80,11 @@ class Line(ABC):
             except NoAnswerError as why:
                 self.breaker.failed(str(why))
             except Exception as fault:  # a defect here must cost one bus, not the loop
+                self.defects += 1
                 self.breaker.failed(f"{type(fault).__name__}: {fault}")
         self.note_health()
+        if len(samples) == len(self.wires):
+            return samples
         nothing = Sample(None, Quality.UNREACHABLE, now)
         return {point: samples.get(point, nothing) for point in self.wires}
 
@@ -86,6 +99,7 @@ class Line(ABC):
                 self.breaker.failed(str(why))
                 sent = [Unreachable(str(why))] * len(open_ones)
             except Exception as fault:
+                self.defects += 1
                 self.breaker.failed(f"{type(fault).__name__}: {fault}")
                 sent = [Unreachable(self.breaker.last_error)] * len(open_ones)
             for i, outcome in zip(open_ones, sent, strict=True):
@@ -103,7 +117,11 @@ class Line(ABC):
             return Refused(f"priority {command.priority} is not ours; use 9 to 15")
         if self._site_now is not None and command.value is not None and command.expires_at <= self._site_now:
             return Refused(f"expired at {command.expires_at.isoformat()}")
-        if command.value is not None and not math.isfinite(command.value):
+        if command.value is not None and (
+            isinstance(command.value, bool)
+            or not isinstance(command.value, int | float)
+            or not math.isfinite(command.value)
+        ):
             return Refused(f"{command.value} is no value to write")
         if command.value is not None and not limits.minimum <= command.value <= limits.maximum:
             return Refused(f"{command.value} lies outside {limits.minimum}..{limits.maximum}")
@@ -111,15 +129,9 @@ class Line(ABC):
             return Unreachable(f"{self.bus.name} does not answer: {self.breaker.last_error}")
         return None
 
-    def sample(self, wire: Wire, value: float, at: datetime) -> Sample:
+    def sample(self, point: str, value: float) -> Sample:
         """A decoded value with its quality: NaN is MISSING, outside the plausible range IMPLAUSIBLE."""
-        low, high = wire.measure.minimum, wire.measure.maximum
-        if not math.isfinite(value):
-            return Sample(None, Quality.MISSING, at)
-        slack = 1e-6 * max(1.0, abs(value))  # a limit itself, carried as a float32, is within it
-        if (low is not None and value < low - slack) or (high is not None and value > high + slack):
-            return Sample(None, Quality.IMPLAUSIBLE, at)
-        return Sample(value, Quality.GOOD, at)
+        return self.bounds[point].sample(value, self.now)
 
     @property
     def now(self) -> datetime:
@@ -166,6 +178,7 @@ class Line(ABC):
                 except NoAnswerError:
                     answered = False
                 except Exception as fault:
+                    self.defects += 1
                     self.breaker.last_error = f"{type(fault).__name__}: {fault}"
                     answered = False
                 if not answered:

@@ -1,21 +1,27 @@
-"""Modbus/TCP through pymodbus: blocks in, registers out, one request in flight per connection.
+"""Modbus/TCP: blocks in, registers out, one request in flight and one connection per gateway.
 
-pymodbus keeps its transaction counter and a count of silences per client and may close the connection of healthy units
-behind the same gateway, so a client that failed is thrown away and a new one connects; its own retries are off.
+Reads go over our own framing (`connection`), several times as fast; writes with their read-back go through pymodbus,
+and with `library_reads` everything does: tests hold both equal. Many gateways serve one connection only, so the one is
+closed before the other opens. pymodbus keeps its transaction counter and a count of silences per client and may close
+the connection of healthy units behind the same gateway, so a client that failed is thrown away and a new one connects;
+its own retries are off.
 """
 
 from __future__ import annotations
 
 import logging
+import struct
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, assert_never
 
 from pymodbus import ModbusException
 from pymodbus.client import AsyncModbusTcpClient
 
-from ems.bms.codec import decode, encode, step
+from ems.bms.codec import encode, step
+from ems.bms.connection import Answer, Connection, Silence, Transactions
+from ems.bms.frames import EXCEPTIONS, Malformed, Question, Refusal
 from ems.bms.health import Breaker, Patience
 from ems.bms.line import Line, NoAnswerError
 from ems.bms.reads import Block, blocks, register_of
@@ -27,10 +33,6 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # what it says
 
 TIMEOUT_S = 1.0
 SILENCES_PER_SWEEP = 2  # then the rest of the bus waits for the next sweep
-_EXCEPTIONS = {
-    1: "illegal function", 2: "illegal address", 3: "illegal value", 4: "device failure", 5: "acknowledge",
-    6: "device busy", 10: "gateway path unavailable", 11: "gateway target did not answer",
-}  # fmt: skip
 _FROM_GATEWAY = (10, 11)
 
 
@@ -38,7 +40,7 @@ class DeviceError(Exception):
     """A Modbus exception answer: the device is there and refuses."""
 
     def __init__(self, code: int) -> None:
-        super().__init__(f"exception {code}: {_EXCEPTIONS.get(code, 'unknown')}")
+        super().__init__(f"exception {code}: {EXCEPTIONS.get(code, 'unknown')}")
         self.code = code
 
 
@@ -59,7 +61,7 @@ class Unit:
 
     def __init__(self, number: int, plan: tuple[Block, ...]) -> None:
         self.number = number
-        self.blocks = plan
+        self.blocks = self.plan = plan
         self.breaker = Breaker()
 
     def split(self, block: Block) -> tuple[Block, ...]:
@@ -72,10 +74,22 @@ class Unit:
 class ModbusLine(Line):
     """A gateway and the units behind it."""
 
-    def __init__(self, bus: Bus, wires: Sequence[Wire], patience: Patience, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        wires: Sequence[Wire],
+        patience: Patience,
+        timeout_s: float = TIMEOUT_S,
+        *,
+        library_reads: bool = False,
+    ) -> None:
         super().__init__(bus, wires, patience)
         self.timeout_s = timeout_s
+        self.library_reads = library_reads
         self.units = {number: Unit(number, plan) for number, plan in blocks(wires).items()}
+        self._connection: Connection | None = None
+        self._transactions = Transactions()
+        self._early: dict[Question, Answer] = {}  # answers of the running sweep's train that nobody has looked at yet
         self._client: AsyncModbusTcpClient | None = None
         self._standing: dict[str, float] = {}  # last value each register was seen to hold after our write
 
@@ -85,11 +99,15 @@ class ModbusLine(Line):
         samples: dict[str, Sample] = {}
         silences, why = 0, ""
         # Doubtful units last: the healthy ones are read whatever happens.
-        waiting = deque(sorted(self.units.values(), key=lambda unit: unit.breaker.failures))
+        willing = [unit for unit in self.units.values() if not unit.breaker.is_open]
+        willing.sort(key=lambda unit: unit.breaker.failures)
+        await self._ask_ahead(willing)
+        willing.sort(key=self._still_asks)  # what has answered is taken, whatever the others do
+        waiting = deque(willing)
         while waiting and silences < SILENCES_PER_SWEEP:
             unit = waiting.popleft()
             if unit.breaker.is_open:
-                continue
+                continue  # a probe or a write found out meanwhile
             try:
                 found = await self.read_unit(unit)
             except NoConnectionError:
@@ -130,7 +148,7 @@ class ModbusLine(Line):
     async def read_block(self, unit: Unit, block: Block) -> dict[str, Sample]:
         """Samples of one block. An exception answer for a span is asked again point by point."""
         try:
-            words = await self.request(block)
+            data = await self.request(block)
         except MalformedError as fault:
             self.breaker.last_error = str(fault)
             return {wire.point: Sample(None, Quality.IMPLAUSIBLE, self.now) for _, wire in block.wires}
@@ -144,21 +162,54 @@ class ModbusLine(Line):
             for single in unit.split(block) if refusal.code == 2 else block.single():
                 samples.update(await self.read_block(unit, single))
             return samples
-        samples = {}
-        for offset, wire in block.wires:
-            register = register_of(wire)
-            value = decode(register, words[offset : offset + register.count])
-            samples[wire.point] = self.sample(wire, value, self.now)
-        return samples
+        bounds, now = self.bounds, self.now
+        return {
+            point: bounds[point].sample(value, now)
+            for point, value in zip(block.points, block.codec.values(data), strict=True)
+        }
 
-    async def request(self, block: Block) -> list[int]:
-        """The words of a block. Raises NoAnswerError, DeviceError or MalformedError."""
+    async def request(self, block: Block) -> bytes:
+        """The registers of a block, two bytes each. Raises NoAnswerError, DeviceError or MalformedError."""
+        if self.library_reads:
+            return await self._request_by_library(block)
+        answer = self._early.pop(block.question, None)
+        if answer is None:
+            async with self.turn:
+                (answer,) = await (await self._reader()).ask((block.question,))
+        match answer:
+            case bytes():
+                return answer
+            case Refusal(code):
+                raise DeviceError(code)
+            case Malformed(why):
+                raise MalformedError(why)
+            case Silence():
+                raise NoAnswerError(f"{self.bus.name}: {answer}")
+            case _:
+                assert_never(answer)
+
+    async def _ask_ahead(self, units: Iterable[Unit]) -> None:
+        """All blocks of a sweep in one train, as far as it comes; `request` looks its answers up."""
+        self._early.clear()
+        if self.library_reads:
+            return
+        train = [block.question for unit in units for block in unit.blocks]
+        async with self.turn:
+            answers = await (await self._reader()).ask(train)
+        self._early.update(zip(train, answers, strict=False))
+
+    def _still_asks(self, unit: Unit) -> bool:
+        """Whether the train left a unit with anything to ask again."""
+        return not all(isinstance(self._early.get(block.question), bytes) for block in unit.blocks)
+
+    async def _request_by_library(self, block: Block) -> bytes:
         async with self.turn:
             client = await self.connected()
             ask = client.read_holding_registers if block.function == 3 else client.read_input_registers
             # Called in there: without a connection pymodbus raises at the call, before anything is awaited.
             call = partial(ask, block.address, count=block.count, device_id=block.unit)
-            return await self._answer(call, block.function, block.count)
+            words = await self._answer(call, block.function, block.count)
+        return struct.pack(f">{len(words)}H", *words)
 
     # Writing
 
@@ -168,6 +219,9 @@ class ModbusLine(Line):
         for command in commands:
             if silences >= SILENCES_PER_SWEEP:
                 outcomes.append(Unreachable(f"{self.bus.name} fell silent while being written"))
+                continue
+            if (why := self.guard()) is not None:
+                outcomes.append(Refused(why))
                 continue
             try:
                 outcomes.append(await self._write_one(command))
@@ -197,7 +251,7 @@ class ModbusLine(Line):
         try:
             if not (limits.wears_flash and self._standing.get(command.point) == value):
                 await self._put(unit.number, register.address, words, limits.function)
-            found = decode(register, await self.request(own))
+            (found,) = own.codec.values(await self._request_by_library(own))
         except DeviceError as refusal:
             if refusal.code in _FROM_GATEWAY:
                 return Unreachable(str(refusal))
@@ -231,6 +285,9 @@ class ModbusLine(Line):
         if self._client is not None and self._client.connected:
             return self._client
         self.discard()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
         client = AsyncModbusTcpClient(
             self.bus.host, port=self.bus.port, timeout=self.timeout_s, retries=0, reconnect_delay=0
         )
@@ -239,6 +296,20 @@ class ModbusLine(Line):
             raise NoConnectionError(f"{self.bus.name} at {self.bus.address} does not take a connection")
         self._client = client
         return client
+
+    async def _reader(self) -> Connection:
+        """Our own connection. Raises NoConnectionError when the gateway does not take it."""
+        if self._connection is None or not self._connection.is_open:
+            self.discard()
+            try:
+                self._connection = await Connection.connect(
+                    self.bus.host, self.bus.port, self._transactions, self.timeout_s
+                )
+            except OSError as fault:
+                raise NoConnectionError(
+                    f"{self.bus.name} at {self.bus.address} does not take a connection: {fault}"
+                ) from None
+        return self._connection
 
     def discard(self) -> None:
         """Throw the client away: nothing late or half-read may meet the next question."""
@@ -278,6 +349,7 @@ class ModbusLine(Line):
             unit = self.units[which]
         else:
             unit = min(self.units.values(), key=lambda u: u.breaker.failures)
+        unit.blocks = unit.plan  # what comes back may be another device: its spans are tried again
         if not await self.read_unit(unit):
             return False
         self.breaker.answered()
@@ -286,3 +358,6 @@ class ModbusLine(Line):
     async def close(self) -> None:
         async with self.turn:
             self.discard()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None

@@ -1,7 +1,8 @@
 """The reading plan: which requests bring in all points of a bus, compiled once.
 
-A request costs about as much as a hundred registers on TCP, so registers are read in spans and the holes between them
-are read along, except on devices that answer holes with an exception (`no_gaps`).
+Registers are read in spans, and the holes between them along, as long as that costs less than another request: on TCP a
+request is worth a hundred registers, on a serial line a dozen. Devices that answer holes with an exception (`no_gaps`)
+are never asked for any.
 """
 
 from __future__ import annotations
@@ -9,11 +10,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from ems.bms.codec import BlockCodec
+from ems.bms.frames import Question
 from ems.district import Register, Wire
 
-GAP_REGISTERS = 100  # a hole wider than this costs more than a second request
-BATCH_OBJECTS = 50  # 16 bytes each in the answer: fits an APDU of 1024 bytes
+GAP_REGISTERS = 100  # on TCP: a hole wider than this costs more than a second request
+TURNAROUND_S = 0.005  # how long a device on a serial line thinks before it answers
+OBJECT_BYTES = 18  # in an answer: a Real in a slot of a priority array, the longest that we ask for
+APDU_BYTES = 480  # where a station does not say what it takes: the longest that fits an MS/TP frame
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,18 @@ class Block:
     address: int
     count: int
     wires: tuple[tuple[int, Wire], ...]
+
+    @cached_property
+    def question(self) -> Question:
+        return Question(self.unit, self.function, self.address, self.count)
+
+    @cached_property
+    def points(self) -> tuple[str, ...]:
+        return tuple(wire.point for _, wire in self.wires)
+
+    @cached_property
+    def codec(self) -> BlockCodec:
+        return BlockCodec([(offset, register_of(wire)) for offset, wire in self.wires], self.count)
 
     def single(self) -> tuple[Block, ...]:
         """The same points, a request each: for a device that refuses the span."""
@@ -59,7 +77,24 @@ def blocks(wires: Iterable[Wire]) -> dict[int, tuple[Block, ...]]:
     return {unit: tuple(items) for unit, items in plan.items()}
 
 
-def batches(wires: Sequence[Wire], size: int = BATCH_OBJECTS) -> tuple[tuple[Wire, ...], ...]:
+def objects_in(apdu_bytes: int) -> int:
+    """How many objects fit one ReadPropertyMultiple and its answer, by the longest APDU of the station."""
+    return max(1, (apdu_bytes - 3) // OBJECT_BYTES)  # a question takes less than its answer
+
+
+def gap_registers(baud: int | None) -> int:
+    """How wide a hole is worth reading along; `baud` is that of the serial line, None for TCP alone.
+
+    A request more costs 8 bytes of question, 5 around its answer, twice 3.5 characters of silence (Modbus over Serial
+    Line V1.02, clause 2.5.1) and the device's turnaround; a register costs 2 bytes. A character has 11 bits.
+    """
+    if baud is None:
+        return GAP_REGISTERS
+    character_s = 11 / baud
+    return round(((8 + 5 + 7) * character_s + TURNAROUND_S) / (2 * character_s))
+
+
+def batches(wires: Sequence[Wire], size: int) -> tuple[tuple[Wire, ...], ...]:
     """The wires of a BACnet station in groups that fit one ReadPropertyMultiple and its answer."""
     if size < 1:
         raise ValueError(f"size is {size}; a batch holds at least one object")
@@ -69,8 +104,10 @@ def batches(wires: Sequence[Wire], size: int = BATCH_OBJECTS) -> tuple[tuple[Wir
 def _joins(span: Sequence[Wire], wire: Wire) -> bool:
     first, last, register = register_of(span[0]), register_of(span[-1]), register_of(wire)
     gap = register.address - (last.address + last.count)
-    allowed = 0 if wire.device.type.no_gaps else GAP_REGISTERS
-    return gap <= allowed and register.address + register.count - first.address <= wire.device.type.maximum_registers
+    allowed = 0 if wire.device.type.no_gaps else gap_registers(wire.bus.baud)
+    return (
+        0 <= gap <= allowed and register.address + register.count - first.address <= wire.device.type.maximum_registers
+    )
 
 
 def _block(unit: int, function: int, span: Sequence[Wire]) -> Block:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -84,6 +85,8 @@ def shaped(value: float, wire: Wire, found: float | None) -> float:
     """A set point as the device can follow it: at most one ramp from where it stands, on the device's own step."""
     limits = wire.measure.write
     assert limits is not None, f"{wire.point} cannot be written"
+    if not math.isfinite(value):
+        return value  # the gate refuses it, with a word
     low, high = limits.minimum, limits.maximum
     if limits.ramp_per_slot is not None and found is not None:
         low, high = max(low, found - limits.ramp_per_slot), min(high, found + limits.ramp_per_slot)

@@ -6,13 +6,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from ems import envelope
-from ems.assets import Battery, ChargePoint, Dwelling, Feeder, Plant, Tank, Zone
+from ems.assets import Battery, ChargePoint, Dwelling, Feeder, Plant, Supply, Tank, Zone
 from ems.command import Command, Refused
 from ems.district import District, Wire
 from ems.points import dimension
 from ems.snapshot import Snapshot
+
+UNOCCUPIED = 3.0  # of an occupancy mode
+COMPRESSOR_LEAST_S = 600.0  # on, and off
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,18 @@ class Permission:
     refused: list[tuple[Command, Refused]] = field(default_factory=list)
 
 
-def permit(commands: Sequence[Command], *, district: District, snapshot: Snapshot, now: datetime) -> Permission:
-    """Checks commands against authority, expiry and the envelope. A relinquishing command is always allowed."""
+def permit(
+    commands: Sequence[Command],
+    *,
+    district: District,
+    snapshot: Snapshot,
+    now: datetime,
+    since: Mapping[str, datetime] = MappingProxyType({}),
+) -> Permission:
+    """Checks commands against authority, expiry and the envelope. A relinquishing command is always allowed.
+
+    `since`: when points were last seen to change, as far as anybody saw it.
+    """
     once: dict[str, Command] = {}
     refused: list[tuple[Command, Refused]] = []
     for command in commands:
@@ -35,7 +49,7 @@ def permit(commands: Sequence[Command], *, district: District, snapshot: Snapsho
     allowed = list(once.values())
     while True:
         # What was refused will not stand: the rest is judged again without it, until nothing more falls.
-        gate = _Gate(district, snapshot, {c.point: c.value for c in allowed if c.value is not None})
+        gate = _Gate(district, snapshot, {c.point: c.value for c in allowed if c.value is not None}, since)
         said = {c.point: why for c in allowed if (why := gate.refusal(c, now)) is not None}
         if not said:
             return gate.shed_overloads(allowed, refused)
@@ -66,10 +80,13 @@ def limits_of(wire: Wire, district: District) -> envelope.Limits:
 class _Gate:
     """The gate of one slot: knows what is measured, and what would stand once the commands are written."""
 
-    def __init__(self, district: District, snapshot: Snapshot, wanted: Mapping[str, float]) -> None:
+    def __init__(
+        self, district: District, snapshot: Snapshot, wanted: Mapping[str, float], since: Mapping[str, datetime]
+    ) -> None:
         self.district = district
         self.snapshot = snapshot
         self.wanted = wanted
+        self.since = since
 
     def standing(self, point: str) -> float | None:
         """What the point would stand at: the command of this slot, else what was read."""
@@ -87,6 +104,10 @@ class _Gate:
             return f"has priority {command.priority}; ours lie between 9 and 15"
         if command.value is None:
             return None
+        if wire.device.asset in self.snapshot.out_of_service:
+            return "belongs to an asset that is out of service or handed back"
+        if (held := self.snapshot.overrides.get(command.point)) is not None and held.value != command.value:
+            return f"is held at {held.value:g} by {held.by} until {held.until.isoformat()}"
         if command.expires_at <= now:
             return f"expired at {command.expires_at.isoformat()}"
         limits = limits_of(wire, self.district)
@@ -105,7 +126,7 @@ class _Gate:
                     value, self.snapshot.value(asset.point("setpoint_c")), band.floor_c, band.ceiling_c
                 )
             case Zone(), "heating_setpoint_c" | "cooling_setpoint_c":
-                return envelope.heats_against_cooling(
+                return self.spoils_comfort(asset, wire, value) or envelope.heats_against_cooling(
                     self.standing(asset.point("heating_setpoint_c")),
                     self.standing(asset.point("cooling_setpoint_c")),
                 )
@@ -119,7 +140,10 @@ class _Gate:
                     self.snapshot.value(asset.point("return_temperature_c")),
                 )
             case Plant(), "enable_on" | "capacity_share" if value <= 0:
-                return self.stops_needed_plant(asset)
+                point = asset.point(wire.quantity)
+                return self.stops_needed_plant(asset) or self.switches_too_soon(point, value)
+            case Plant(), "enable_on":
+                return self.switches_too_soon(asset.point("enable_on"), value)
             case Plant(), "hot_water_leaving_setpoint_c":
                 tanks = [t for t in self.district.of(Tank).values() if t.plant == asset.name]
                 setpoints = [s for t in tanks if (s := self.standing(t.point("setpoint_c"))) is not None]
@@ -130,9 +154,34 @@ class _Gate:
                     self.snapshot.value(asset.point("stored_kwh")),
                     asset.capacity_kwh * asset.minimum_share,
                     asset.capacity_kwh * asset.maximum_share,
-                )
+                ) or self.overdraws(asset, value)
             case _:
-                return None
+                return envelope.stops_recirculation(wire.quantity, value)
+
+    def spoils_comfort(self, zone: Zone, wire: Wire, value: float) -> str | None:
+        """An occupied zone (or one of which nobody knows) keeps its floor."""
+        if wire.quantity != "heating_setpoint_c":
+            return None
+        floor_c = self.district.comfort[zone.use].floor_c
+        empty = self.standing(zone.point("occupancy_mode")) == UNOCCUPIED
+        return envelope.chills_people(value, self.snapshot.value(wire.point), floor_c, occupied=not empty)
+
+    def switches_too_soon(self, point: str, value: float) -> str | None:
+        since = self.since.get(point)
+        unchanged_s = None if since is None else (self.snapshot.at - since).total_seconds()
+        return envelope.switches_too_soon(value, self.snapshot.value(point), unchanged_s, COMPRESSOR_LEAST_S)
+
+    def overdraws(self, battery: Battery, value: float) -> str | None:
+        supply = self.district.asset(battery.supply, Supply)
+        if supply.point("power_kw") not in self.district.wires:
+            return None  # not metered: the planner's limit is all there is
+        return envelope.overdraws(
+            value,
+            self.snapshot.value(battery.point("power_setpoint_kw")),
+            self.snapshot.value(supply.point("power_kw")),
+            self.snapshot.value(battery.point("power_kw")),
+            supply.physical_limit_kw,
+        )
 
     def stops_needed_plant(self, plant: Plant) -> str | None:
         """A plant may rest only while every tank it serves is surely hot."""
@@ -165,7 +214,7 @@ class _Gate:
                 for point in mine:
                     limit = point.point("current_limit_a")
                     before = self.snapshot.value(limit)
-                    if limit in changes and (before is None or currents[limit] > before):
+                    if limit in changes and currents[limit] > (before or 0.0):  # to take less is always allowed
                         shed[limit] = why
         return Permission(
             [c for c in allowed if c.point not in shed],

@@ -58,6 +58,9 @@ class Measure(Entry):
     unit: str = Field(description="the unit of the raw value as the maker's manual says, for example W")
     minimum: Finite | None = None  # plausible range, in the unit of the name
     maximum: Finite | None = None
+    jump_per_min: float | None = Field(default=None, gt=0)  # a larger change is believed when three readings agree
+    frozen_after_h: float | None = Field(default=None, gt=0)  # one and the same value for so long is a dead sensor
+    falls: bool = False  # energy or volume that also goes down: a stock or a session, no counter
     write: Write | None = None
     authority: Authority = "observe"
     note: str = ""
@@ -91,6 +94,7 @@ class Register(Measure):
     words: Literal["big", "little"] = "big"  # word order; bytes are big-endian on Modbus
     scale: Finite = 1.0
     nan: int | None = None
+    turns_at: float | None = Field(default=None, gt=0)  # a counter's display starts again here, in the unit of the name
 
     @property
     def count(self) -> int:

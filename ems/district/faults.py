@@ -12,6 +12,7 @@ from ems.assets import (
     Asset,
     Battery,
     ChargePoint,
+    Deferrable,
     Loop,
     Opening,
     Plant,
@@ -45,6 +46,13 @@ def asset_faults(asset: Asset) -> Found:
             if 0 < asset.fail_safe_current_a < WAKE_A or asset.fail_safe_current_a > asset.maximum_current_a:
                 allowed = f"0, or {WAKE_A:g} to {asset.maximum_current_a:g} A"
                 yield "fail_safe_current_a", f"is {asset.fail_safe_current_a:g}; write {allowed}"
+            if asset.phase is not None and asset.phases == 3:
+                yield "phase", f"is {asset.phase}; a socket on three phases hangs on all of them, leave it out"
+            if 0 < asset.give_back_current_a < asset.minimum_current_a:
+                least = f"0, or at least minimum_current_a, which is {asset.minimum_current_a:g} A"
+                yield "give_back_current_a", f"is {asset.give_back_current_a:g}; write {least}"
+            if asset.give_back_current_a > 0 and asset.give_back_efficiency == 0:
+                yield "give_back_efficiency", "is 0; a battery gives something back, write about 0.85"
         case Battery():
             yield from _order(asset, "minimum_share", "maximum_share")
             if asset.one_way_efficiency == 0:
@@ -54,6 +62,22 @@ def asset_faults(asset: Asset) -> Found:
             if asset.minimum_c < HYGIENE_C:
                 yield "minimum_c", f"is {asset.minimum_c:g}; a recirculated tank stays at {HYGIENE_C:g} °C or above"
             yield from _order(asset, "cold_water_c", "minimum_c", "°C")
+            if asset.pasteurise_days:
+                yield from _members("pasteurise_days", asset.pasteurise_days, 1, 7, "ISO weekdays, 1 is Monday")
+                yield from _order(asset, "maximum_c", "pasteurisation_c", "°C", equal=True)
+                begins, ends = asset.pasteurise_hours
+                if not 0 <= begins < ends < 24:
+                    yield "pasteurise_hours", f"are {begins:g} to {ends:g}; write two hours of one day, as 2 and 5"
+                if asset.heater_kw == 0:
+                    yield "heater_kw", "is 0; without a heater nothing reaches the temperature that kills"
+        case Deferrable():
+            if (asset.run_h is None) == (asset.energy_kwh is None):
+                given = "both are" if asset.run_h is not None else "neither is"
+                yield "run_h", f"or energy_kwh says what it has to do, and {given} given; give one of them"
+            yield from _members("days", asset.days, 1, 7, "ISO weekdays, 1 is Monday")
+            window_h = (asset.until_hour - asset.from_hour) % 24 or 24.0
+            if asset.work_h > window_h:
+                yield "until_hour", f"leaves a window of {window_h:g} h for {asset.work_h:g} h of work; widen it"
         case Loop():
             yield from _order(asset, "minimum_c", "maximum_c", "°C")
         case Plant():

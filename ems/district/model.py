@@ -95,10 +95,13 @@ class DeviceEntry(Entry):
     type: str = Field(description="a file in devices/, without .yaml")
     asset: str | None = Field(default=None, description="whose quantities it measures or sets")
     each: Literal["dwelling", "thermostat", "charge-point"] | None = None
-    unit: int | None = Field(default=None, ge=1, le=247, description="Modbus: unit id of the first")
+    unit: int | None = Field(default=None, ge=1, le=255, description="Modbus: unit id of the first; 255 over TCP only")
     offset: int | None = Field(default=None, ge=0, description="BACnet: instance of the first")
     step: int = Field(default=10, ge=1, description="BACnet: instances from one to the next")
     authority: dict[str, Authority] = Field(default={}, description="where it differs from the device type's")
+    without_fallback: str = Field(
+        default="", description="why we may command a device that keeps our last command when we are gone"
+    )
 
 
 class BusEntry(Entry):
@@ -106,6 +109,7 @@ class BusEntry(Entry):
     host: str = Field(min_length=1, description="address or name of the gateway or controller")
     port: int = Field(ge=1, le=65535)
     device_instance: int | None = Field(default=None, ge=0, le=4194302, description="BACnet only")
+    baud: int | None = Field(default=None, ge=300, le=1_000_000, description="Modbus: of the serial line behind it")
     devices: list[DeviceEntry] = Field(min_length=1)
 
 

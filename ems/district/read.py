@@ -275,7 +275,7 @@ class _Reader:
         file, path = f"{self.folder.name}/{building}.yaml", ("buses", short)
         if not is_name(short):
             self.refuse(file, path, f"is called {short!r}; use lower case words joined by hyphens")
-        bus = Bus(f"{building}/{short}", entry.protocol, entry.host, entry.port, entry.device_instance)
+        bus = Bus(f"{building}/{short}", entry.protocol, entry.host, entry.port, entry.device_instance, entry.baud)
         for other in self.buses.values():
             if other.address == bus.address:
                 problem = f"is {bus.address} with its port, and so is that of {other.name}; every bus has its own"
@@ -288,6 +288,8 @@ class _Reader:
         elif entry.protocol == "modbus" and entry.device_instance is not None:
             problem = f"is {entry.device_instance}, but a Modbus bus has none; remove it"
             self.refuse(file, (*path, "device_instance"), problem)
+        if entry.protocol == "bacnet" and entry.baud is not None:
+            self.refuse(file, (*path, "baud"), f"is {entry.baud}, but a BACnet/IP station has no line; remove it")
         self.buses[bus.name] = bus
         taken: dict[object, str] = {}
         for i, device_entry in enumerate(entry.devices):
@@ -303,6 +305,7 @@ class _Reader:
                 problem = f"is {kind.name}, {spoken}; put it on another bus"
                 self.refuse(file, (*where, "type"), problem)
             else:
+                self.check_fallback(file, where, device_entry, kind)
                 for device in self.devices_of(file, where, building, device_entry, kind, bus):
                     self.wire_device(file, where, device, device_entry, taken)
 
@@ -318,7 +321,7 @@ class _Reader:
             self.refuse(file, (*where, other), f"is given, but a {kind.protocol} device has {place}; remove it")
         for i, name in enumerate(self.measured(file, where, building, entry)):
             if place == "unit":
-                if first + i > LAST_UNIT:
+                if first + i > LAST_UNIT and i:  # one device alone may have 255, as some do that are no gateways
                     problem = f"reaches {first + i} for {name}; unit ids end at {LAST_UNIT}, use another bus"
                     self.refuse(file, (*where, "unit"), problem)
                     return
@@ -387,6 +390,17 @@ class _Reader:
                     continue
                 self.refuse(file, (*where, "offset"), problem)
                 clear = False
+
+    def check_fallback(self, file: str, where: KeyPath, entry: DeviceEntry, kind: DeviceType) -> None:
+        """A device that keeps our last command for ever is commanded only where its building's file says why."""
+        ours = [q for q, m in kind.points.items() if m.write and entry.authority.get(q, m.authority) != "observe"]
+        if ours and kind.watchdog is not None and kind.watchdog.kind == "none" and not entry.without_fallback:
+            self.refuse(
+                file,
+                (*where, "without_fallback"),
+                f"is missing; {kind.name} keeps our last {ours[0]} when we are gone: say why that is safe here, "
+                f"or set authority: {{{ours[0]}: observe}}",
+            )
 
     def check_watchdogs(self) -> None:
         """A device that relies on another one of its station to notice our absence has such a neighbour."""

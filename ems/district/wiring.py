@@ -20,6 +20,7 @@ class Bus:
     host: str
     port: int
     device_instance: int | None = None  # BACnet only
+    baud: int | None = None  # of the serial line behind a Modbus gateway; None when it is not known or there is none
 
     @property
     def address(self) -> str:

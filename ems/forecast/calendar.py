@@ -32,6 +32,7 @@ class Calendar:
     hour: NDArray[np.float64]
     month: Ints
     year_day: Ints
+    school: NDArray[np.bool_] | None = None  # holidays of zone B, where the clock is that of Paris
 
     @property
     def per_day(self) -> int:
@@ -44,8 +45,31 @@ class Calendar:
         return np.asarray(int(self.slots.start.timestamp()) + step // 2 + step * np.arange(self.slots.count))
 
 
-def calendar(slots: Slots, time_zone: str) -> Calendar:
-    """The calendar of `slots`. French public holidays where the clock is that of Paris, else none."""
+# Whose public holidays a clock may follow, by its zone or else by its offset in hours; what fits the meters is chosen.
+COUNTRIES_BY_ZONE = {
+    "Europe/Paris": ("FR",), "Europe/Copenhagen": ("DK",), "Europe/Rome": ("IT",), "Europe/London": ("GB",),
+    "Europe/Berlin": ("DE",), "Europe/Madrid": ("ES",), "Europe/Brussels": ("BE",), "Europe/Amsterdam": ("NL",),
+    "Europe/Zurich": ("CH",), "Europe/Lisbon": ("PT",), "Europe/Dublin": ("IE",),
+}  # fmt: skip
+COUNTRIES_BY_OFFSET = {
+    0: ("GB", "IE", "PT"), 1: ("FR", "IT", "DE", "ES", "DK", "BE"), 2: ("FI", "GR"),
+    -5: ("US", "CA"), -6: ("US", "CA"), -7: ("US", "CA"), -8: ("US", "CA"),
+}  # fmt: skip
+
+
+NOBODY = "none"  # the country without holidays
+
+
+def countries_of(time_zone: str) -> tuple[str, ...]:
+    """Countries whose holidays people may keep where the clock is `time_zone`; empty where that is not known."""
+    if time_zone in COUNTRIES_BY_ZONE:
+        return COUNTRIES_BY_ZONE[time_zone]
+    offset = pd.Timestamp("2024-01-15", tz=time_zone).utcoffset()
+    return COUNTRIES_BY_OFFSET.get(round(offset.total_seconds() / 3600), ()) if offset is not None else ()
+
+
+def calendar(slots: Slots, time_zone: str, country: str | None = None) -> Calendar:
+    """The calendar of `slots` with the public holidays of `country`; by default France where the clock is of Paris."""
     step = slots.minutes * 60
     starts = int(slots.start.timestamp()) + step * np.arange(slots.count, dtype=np.int64)
     wall = pd.DatetimeIndex(pd.to_datetime(starts, unit="s", utc=True)).tz_convert(time_zone).tz_localize(None)
@@ -53,15 +77,16 @@ def calendar(slots: Slots, time_zone: str) -> Calendar:
     day = local // (86400 // step)
     weekday = (day + 3) % 7 + 1  # 1970-01-01 was a Thursday
     kind = np.where(weekday == 6, SATURDAY, np.where(weekday == 7, SUNDAY, WORKDAY))
-    if time_zone == "Europe/Paris":
-        free = _holidays_of_france(int(wall[0].year), int(wall[-1].year))
-        kind = np.where(np.isin(day, free), SUNDAY, kind)
+    if country is None and time_zone == "Europe/Paris":
+        country = "FR"
+    if country is not None and country != NOBODY:
+        kind = np.where(np.isin(day, holiday_days(country, int(wall[0].year), int(wall[-1].year))), SUNDAY, kind)
     hour = (local % (86400 // step) + 0.5) * step / 3600
     return Calendar(slots, local, kind, weekday, hour, wall.month.to_numpy(), wall.day_of_year.to_numpy())
 
 
-@lru_cache(maxsize=32)
-def _holidays_of_france(first_year: int, last_year: int) -> Ints:
-    """Days since 1970 that are public holidays in (mainland) France."""
-    days = holidays.country_holidays("FR", years=range(first_year, last_year + 1))
-    return np.array([(pd.Timestamp(d) - pd.Timestamp(0)).days for d in days], dtype=np.int64)
+@lru_cache(maxsize=64)
+def holiday_days(country: str, first_year: int, last_year: int) -> Ints:
+    """Days since 1970 that are public holidays in a country (all of it)."""
+    days = holidays.country_holidays(country, years=range(first_year, last_year + 1))
+    return np.array(sorted((pd.Timestamp(d) - pd.Timestamp(0)).days for d in days), dtype=np.int64)

@@ -8,7 +8,7 @@ the way; a building's sum is scaled up when at least half of its flats answered,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -18,15 +18,22 @@ from ems.assets import BaseLoad, Dwelling, Photovoltaic, Tank, Zone
 from ems.district import District
 from ems.forecast import sun, typical
 from ems.forecast.calendar import Calendar, calendar
+from ems.forecast.experience import Experience
+from ems.forecast.features import TEMPERATURE
+from ems.forecast.learn import LEAST_DAYS
 from ems.forecast.models import LONGEST_DAYS, Past
-from ems.forecast.race import Outlook, race
-from ems.forecast.sky import IRRADIANCE, clear_sky, weather_forecasts, weather_points
+from ems.forecast.race import ENVELOPE, Outlook, race
+from ems.forecast.routine import looked_up
+from ems.forecast.sky import IRRADIANCE, OUTDOOR, clear_sky, weather_forecasts, weather_points
+from ems.forecast.suspect import cleaned
 from ems.series import Floats, Forecast, History
 from ems.slots import Slots, as_utc
 
 HISTORY_DAYS = LONGEST_DAYS
 MOST_DRAW_M3 = 0.6  # a flat's hot water in a slot; more is a meter exchange, not a bath
 ENOUGH_FLATS = 0.5
+ENOUGH_WEATHER = 0.7  # of the past, measured, before weather is learnt from
+REFIT_AFTER = timedelta(hours=20)  # once a day
 SILENT_H = 24.0  # a meter that has said nothing for so long is named
 GAINS_SPREAD = 0.25  # of the gains: what no meter tells (assumption)
 TANK_SENSORS = ("top_temperature_c", "middle_temperature_c", "bottom_temperature_c")
@@ -61,9 +68,16 @@ class _Meter(NamedTuple):
 
 
 def forecast(
-    district: District, history: History, weather: Mapping[str, Forecast], slots: Slots, issued_at: datetime
+    district: District,
+    history: History,
+    weather: Mapping[str, Forecast],
+    slots: Slots,
+    issued_at: datetime,
+    experience: Experience | None = None,
 ) -> dict[str, Forecast]:
     """What is expected over `slots`, by point, knowing nothing after `issued_at`.
+
+    `experience` is what was learnt so far; it learns anew once a day. Without it only the naive models race.
 
     Keys: weather points; `power_kw` of each base load, photovoltaic array (<= 0) and each building's `homes`; `draw_kw`
     of each tank (useful heat); `gains_kw` of each zone and each building's `homes` (people and equipment, without sun).
@@ -81,16 +95,58 @@ def forecast(
 
     meters = _meters(district, seen, whole)
     if meters:
-        past = Past(np.stack([m.past for m in meters]), whole, np.stack([m.typical for m in meters]))
+        per_day = whole.per_day
+        believed = [cleaned(m.past, per_day) if len(m.past) else (m.past, []) for m in meters]
+        outside = _outside(district, seen, made)
+        past = Past(np.stack([b for b, _ in believed]), whole, np.stack([m.typical for m in meters]), outside)
         outlooks = race(past, np.arange(seen.first, seen.first + slots.count), known=seen.known)
-        for meter, outlook in zip(meters, outlooks, strict=True):
+        if experience is not None and seen.known == seen.first:
+            outlooks = _learnt(experience, meters, past, outlooks, slots.count)
+        for meter, outlook, (_, found) in zip(meters, outlooks, believed, strict=True):
+            strange = "; ".join(f for f in found if f != "no value is known")
             made[meter.point] = Forecast(
-                meter.point, issued_at, slots, outlook.low, outlook.median, outlook.high, outlook.model,
-                seen.silence(meter.past),
+                meter.point, issued_at, slots, outlook.low, outlook.median, outlook.high,
+                outlook.model + (f" (not believed: {strange})" if strange else ""), seen.silence(meter.past),
             )  # fmt: skip
         made |= _gains(district, meters, outlooks, whole, target, issued_at)
     made |= _generation(district, seen, whole, target, made, issued_at, sky)
     return made
+
+
+def _outside(district: District, seen: _Seen, made: Mapping[str, Forecast]) -> dict[str, Floats]:
+    """Outdoor temperature [1, L], measured and then expected; nothing where too little of it was measured."""
+    point = weather_points(district).get(OUTDOOR.name)
+    if point is None:
+        return {}
+    measured = seen.of(point)
+    if not len(measured) or np.isfinite(measured).mean() < ENOUGH_WEATHER:
+        return {}
+    whole = pd.Series(np.concatenate([measured, made[point].median])).interpolate(limit_direction="both")
+    return {TEMPERATURE: whole.to_numpy()[None, :]}
+
+
+def _learnt(
+    experience: Experience, meters: list[_Meter], past: Past, raced: list[Outlook], count: int
+) -> list[Outlook]:
+    """The outlooks of what was learnt, where that beat the naive models on the meter's own last days."""
+    key = (*(m.point for m in meters), past.calendar.slots.minutes, *past.weather)
+    spoken = np.flatnonzero(np.isfinite(past.values).sum(axis=1) >= LEAST_DAYS * past.calendar.per_day)
+    if not len(spoken):
+        return raced
+    group = past.only([int(k) for k in spoken])
+    learnt, made = looked_up(experience, (*key, *(int(k) for k in spoken)), group, count, REFIT_AFTER)
+    if made is None or isinstance(learnt, str):
+        return raced
+    outlooks = list(raced)
+    for row, k in enumerate(spoken):
+        if not learnt.skill[row] > 0:
+            continue
+        seen = group.values[row][np.isfinite(group.values[row])]
+        low, median, high = np.clip(np.sort(made[:, row], axis=0), 0.0, ENVELOPE * max(float(seen.max()), 0.0))
+        skill = f"{learnt.skill[row]:.0%} better than naive"
+        model = "; ".join(x for x in (f"{learnt.model(row)}, {skill}", learnt.missing) if x)
+        outlooks[int(k)] = Outlook(low, median, high, model, raced[int(k)].loss)
+    return outlooks
 
 
 class _Seen:

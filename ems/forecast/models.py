@@ -6,8 +6,8 @@ climatology, which needs no history. A model that cannot say leaves NaN.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,16 +22,24 @@ LIKE_DAYS = 8  # how many days of the same kind a mean takes
 class Past:
     """What was measured of M meters on one grid: `values` [M, T], NaN is missing.
 
-    `calendar` and `typical` [M, L] reach beyond the past over the slots to be forecast: L >= T.
+    `calendar`, `typical` [M, L] and each of `weather` [M or 1, L] reach beyond the past over the slots to be forecast:
+    L >= T. Weather is measured over the past and expected beyond it.
     """
 
     values: Floats
     calendar: Calendar
     typical: Floats
+    weather: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def length(self) -> int:
         return int(self.values.shape[1])
+
+    def only(self, meters: Sequence[int]) -> Past:
+        """The same of some meters."""
+        rows = np.asarray(meters, dtype=np.int64)
+        weather = {n: v if len(v) == 1 else v[rows] for n, v in self.weather.items()}
+        return Past(self.values[rows], self.calendar, self.typical[rows], weather)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
-from ems.dispatch import Deviation, Permission
+from ems.dispatch import Deviation
 from ems.optimise import Plan
 from ems.points import Quality, Sample
 from ems.series import Floats, Forecast
@@ -22,8 +22,9 @@ def dump_snapshot(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "at": snapshot.at.isoformat(),
         "samples": {p: [s.value, s.quality.value, s.at.isoformat()] for p, s in snapshot.samples.items()},
-        "sessions": [[s.asset, s.needed_kwh, s.departs_at.isoformat()] for s in snapshot.sessions.values()],
-        "overrides": [[o.point, o.value, o.by, o.reason, o.until.isoformat()] for o in snapshot.overrides.values()],
+        "sessions": [_session(s) for s in snapshot.sessions.values()],
+        "overrides": [_override(o) for o in snapshot.overrides.values()],
+        "holds": [_override(o) for o in snapshot.holds.values()],
         "out_of_service": sorted(snapshot.out_of_service),
     }
 
@@ -33,10 +34,26 @@ def load_snapshot(data: dict[str, Any]) -> Snapshot:
     return Snapshot(
         at=when(data["at"]),
         samples={p: Sample(v, Quality(q), when(at)) for p, (v, q, at) in data["samples"].items()},
-        sessions={a: Session(a, kwh, when(until)) for a, kwh, until in data["sessions"]},
+        sessions={s["asset"]: _read_session(s) for s in data["sessions"]},
         overrides={p: Override(p, v, by, why, when(until)) for p, v, by, why, until in data["overrides"]},
+        holds={p: Override(p, v, by, why, when(until)) for p, v, by, why, until in data.get("holds", [])},
         out_of_service=frozenset(data["out_of_service"]),
     )
+
+
+def _override(held: Override) -> list[Any]:
+    return [held.point, held.value, held.by, held.reason, held.until.isoformat()]
+
+
+def _session(session: Session) -> dict[str, Any]:
+    """Every field that says something; instants as text."""
+    known = {k: v for k, v in asdict(session).items() if v is not None}
+    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in known.items()}
+
+
+def _read_session(data: Mapping[str, Any]) -> Session:
+    instants = {k: datetime.fromisoformat(data[k]) for k in ("departs_at", "arrives_at") if k in data}
+    return Session(**{**data, **instants})
 
 
 def dump_forecasts(forecasts: Mapping[str, Forecast]) -> list[dict[str, Any]]:
@@ -79,26 +96,12 @@ def _floats(values: Sequence[float]) -> Floats:
     return np.asarray(values, dtype=np.float64)
 
 
-def dump_plan(plan: Plan) -> dict[str, Any]:
-    return plan.to_json()
+def dump_commands(commands: Sequence[Command]) -> list[dict[str, Any]]:
+    return [_command(c) for c in commands]
 
 
-def load_plan(data: dict[str, Any]) -> Plan:
-    return Plan.from_json(data)
-
-
-def dump_permission(permission: Permission) -> dict[str, Any]:
-    return {
-        "allowed": [_command(c) for c in permission.allowed],
-        "refused": [{"command": _command(c), "why": r.why} for c, r in permission.refused],
-    }
-
-
-def load_permission(data: dict[str, Any]) -> Permission:
-    return Permission(
-        allowed=[_read_command(c) for c in data["allowed"]],
-        refused=[(_read_command(r["command"]), Refused(r["why"])) for r in data["refused"]],
-    )
+def load_commands(data: Sequence[dict[str, Any]]) -> list[Command]:
+    return [_read_command(c) for c in data]
 
 
 def _command(command: Command) -> dict[str, Any]:

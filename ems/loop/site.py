@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ems.bms import Field
+from ems.bms import Field, dead_man
 from ems.district import District
+from ems.loop.alive import STILL_THERE, tell_supervisor
 from ems.loop.bell import Bell
 from ems.loop.clock import Clock
 from ems.loop.control import Control, Event, Settings
+from ems.loop.messages import Postman, keep_telling, read_messages
 from ems.loop.planner import Planner
 from ems.store import Store
 
@@ -64,27 +66,45 @@ async def controlled(
     bacnet_address: str | None = None,
 ) -> AsyncIterator[Control]:
     """A control loop with its field open; field and planner are closed behind it."""
-    link = Field(district.wires, bacnet_address=bacnet_address)
-    await link.start()
-    try:
-        yield Control(
-            district,
-            field_link=link,
-            store=store,
-            planner=planner,
-            clock=clock,
-            bell=bell,
-            settings=Settings(
-                owner=f"{socket.gethostname()}:{os.getpid()}",
-                weather_file=site.weather_file,
-                sweep_every=sweep_every,
-            ),
-            on_event=on_event,
-            on_cycle=on_cycle,
-        )
-    finally:
-        planner.stop()
-        await link.stop()
+    async with dead_man(site.folder, lambda text: on_event(Event(clock.now(), "alarm", text))) as mirror:
+        link = Field(district.wires, bacnet_address=bacnet_address, mirror=mirror)
+        await link.start()
+        try:
+            control = Control(
+                district,
+                field_link=link,
+                store=store,
+                planner=planner,
+                clock=clock,
+                bell=bell,
+                settings=Settings(
+                    owner=f"{socket.gethostname()}:{os.getpid()}",
+                    folder=site.folder,
+                    weather_file=site.weather_file,
+                    sweep_every=sweep_every,
+                ),
+                on_event=on_event,
+                on_cycle=on_cycle,
+                on_alive=lambda: tell_supervisor(STILL_THERE),
+            )
+            telling = _telling(control, site)
+            try:
+                yield control
+            finally:
+                if telling is not None:
+                    telling.cancel()
+        finally:
+            planner.stop()
+            await link.stop()
+
+
+def _telling(control: Control, site: Site) -> asyncio.Task[None] | None:
+    """Tells people of alarms beside the loop, when messages.yaml in the site's folder says how."""
+    settings = read_messages(site.folder / "messages.yaml")
+    if settings is None:
+        return None
+    postman = Postman(settings, control.district.label.fr, control.patient, control.say)
+    return asyncio.create_task(keep_telling(postman, control.clock.now))
 
 
 def stop_on_signals(control: Control) -> None:
@@ -95,25 +115,48 @@ def stop_on_signals(control: Control) -> None:
 
 
 @asynccontextmanager
-async def pages(site: Site, folder: Path, port: int) -> AsyncIterator[str | None]:
-    """The web process. It sees the store, never the field; port 0 means no pages."""
+async def pages(
+    site: Site, folder: Path, port: int, on_end: Callable[[str], None] = lambda text: None
+) -> AsyncIterator[str | None]:
+    """The web process, started again when it ends. It sees the store, never the field; port 0 means no pages."""
     if port == 0:
         yield None
         return
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ems", "web",
-        "--store", site.store_url, "--people", site.people_url, "--port", str(port),
-        "--clock-file", str(site.clock_file),
-        "--buildings", str(folder),
-        stdin=asyncio.subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the control process; it ends this one
-    )  # fmt: skip
+    serving = asyncio.create_task(_serve_pages(site, folder, port, on_end))
     try:
         yield f"http://127.0.0.1:{port}/"
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
+        serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+
+
+async def _serve_pages(site: Site, folder: Path, port: int, on_end: Callable[[str], None]) -> None:
+    pause_s = 1.0
+    while True:
+        process = await _start_pages(site, folder, port)
+        begun = asyncio.get_running_loop().time()
+        try:
+            code = await process.wait()
+        except asyncio.CancelledError:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+            raise
+        pause_s = 1.0 if asyncio.get_running_loop().time() - begun > 60 else min(2 * pause_s, 60.0)
+        on_end(f"the process of the pages ended with {code}; it is started again in {pause_s:g} s")
+        await asyncio.sleep(pause_s)
+
+
+async def _start_pages(site: Site, folder: Path, port: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ems", "web",
+        "--store", site.store_url, "--people", site.people_url, "--port", str(port),
+        "--clock-file", str(site.clock_file),
+        "--buildings", str(folder), "--folder", str(site.folder),
+        stdin=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the control process; it ends this one
+    )  # fmt: skip
 
 
 def write_clock(path: Path, site_now: datetime, real_now: datetime, speed: float) -> None:

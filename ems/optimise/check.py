@@ -12,7 +12,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ems.assets import Battery, BikeRoom, ChargePoint, Dwelling, Feeder, Loop, Photovoltaic, Plant, Supply, Tank, Zone
+from ems.assets import (
+    Battery,
+    BikeRoom,
+    ChargePoint,
+    Deferrable,
+    Dwelling,
+    Feeder,
+    Loop,
+    Photovoltaic,
+    Plant,
+    Supply,
+    Tank,
+    Zone,
+)
+from ems.assets.deferrable import windows
 from ems.assets.zone import SUN_ON_MASS_SHARE
 from ems.district import District
 from ems.series import Floats, Forecast
@@ -47,7 +61,7 @@ def check(district: District, snapshot: Snapshot, forecasts: Mapping[str, Foreca
     if not checker.faults:
         for statement in (
             checker.nodes, checker.supplies, checker.batteries, checker.sun, checker.tanks,
-            checker.plants, checker.loops, checker.charging, checker.rooms,
+            checker.plants, checker.loops, checker.charging, checker.deferrables, checker.rooms,
         ):  # fmt: skip
             statement()
     return tuple(checker.faults)
@@ -96,7 +110,7 @@ class _Checker:
                 take("electricity", supply, flow(name, "power_kw"))
             if isinstance(asset, Plant):
                 for medium in ("heating", "hot_water", "cold"):
-                    take(medium, name, -flow(name, f"made_{medium}_kw"))
+                    take(medium, name, flow(name, f"{medium}_kw"))
                 take("loop", asset.loop, flow(name, "loop_kw"))
             elif isinstance(asset, Tank):
                 take("hot_water", asset.plant, flow(name, "charge_kw"))
@@ -106,9 +120,9 @@ class _Checker:
                 for medium in ("heating", "cold"):
                     take(medium, plant, flow(name, f"{medium}_kw"))
                     take(medium, name, -flow(name, f"{medium}_kw"))
-        for name, substation in self._rooms().items():
+        for name, (room, _, _) in self._rooms().items():
             for medium in ("heating", "cold"):
-                take(medium, substation[0], flow(name, f"{medium}_kw"))
+                take(medium, room.substation, flow(name, f"{medium}_kw"))
         for (medium, node), taken in net.items():
             slack = flow(node, f"{medium}_spilled_kw") - flow(node, f"{medium}_unserved_kw")
             self.close(node, f"{medium} taken and given are equal", taken + slack, 0.0, POWER_KW)
@@ -121,6 +135,15 @@ class _Checker:
             self.below(name, "import and export are not negative", -np.minimum(bought, sold), 0.0, POWER_KW)
             beyond = bought - supply.subscribed_kw - self.plan.flow(name, "exceedance_kw")
             self.below(name, "names what it draws above the subscribed power", beyond, 0.0, POWER_KW)
+        shared: dict[str, Floats] = {}
+        for name, supply in self.district.of(Supply).items():
+            if supply.shares_in is not None:
+                taken, given = self.plan.flow(name, "from_members_kw"), self.plan.flow(name, "to_members_kw")
+                self.below(name, "is given no more than it imports", taken, self.plan.flow(name, "import_kw"), POWER_KW)
+                self.below(name, "gives no more than it exports", given, self.plan.flow(name, "export_kw"), POWER_KW)
+                shared[supply.shares_in] = shared.get(supply.shares_in, 0.0) + taken - given
+        for operation, net in shared.items():
+            self.close(operation, "settles as much as is given", net, 0.0, POWER_KW)
 
     def batteries(self) -> None:
         for name, battery in self.district.of(Battery).items():
@@ -152,7 +175,12 @@ class _Checker:
             charge, heater = self.plan.flow(name, "charge_kw"), self.plan.flow(name, "heater_kw")
             lost = draw + tank.recirculation_loss_kw + tank.standing_loss_kw - self.plan.flow(name, "undrawn_kw")
             energy = self.plan.state(name, "energy_kwh")
-            held = energy[0] + np.cumsum(self.hours * (charge + heater - lost))
+            treating, released = self.plan.flow(name, "treating_kw"), self.plan.flow(name, "released_kw")
+            held = energy[0] + np.cumsum(self.hours * (charge + heater + released - lost))
+            extra = self.plan.states.get(f"{name}/extra_kwh", np.zeros(self.plan.slots.count + 1))
+            above = extra[0] + np.cumsum(self.hours * (treating - released))
+            self.close(name, "keeps the heat it was treated with", above, extra[1:], ENERGY_KWH * 10)
+            self.below(name, "heats within its heater's power", heater + treating, tank.heater_kw, POWER_KW)
             self.close(name, "holds what is charged less what is drawn and lost", held, energy[1:], ENERGY_KWH * 10)
             self.below(name, "charges within its limit", charge, tank.charge_limit_kw, POWER_KW)
             most = tank.volume_m3 * WATER_KWH_PER_M3_K * (tank.maximum_c - tank.cold_water_c)
@@ -165,8 +193,15 @@ class _Checker:
             modes = ("heating", "hot_water", "cold", "heating_and_cold", "hot_water_and_cold")
             running = np.sum([self.plan.flow(name, f"{m}_running_share") for m in modes], axis=0)
             serving = 0 if name in self.snapshot.out_of_service else plant.circuits
+            faulty = self.snapshot.value(plant.point("fault_on")) == 1
             self.below(name, "runs no more circuits than it has", running, serving, 1e-4)
-            pumps = plant.pump_kw * running / plant.circuits
+            enabled = 0.0 if serving == 0 or faulty else 1.0
+            pumps = plant.pump_kw * (0.25 * enabled + 0.75 * running / plant.circuits)
+            for medium in ("heating", "hot_water", "cold"):
+                lost = self.plan.flow(name, f"{medium}_kw") + self.plan.flow(name, f"made_{medium}_kw")
+                most = 0.0 if medium == "cold" else plant.node_loss_kw_per_k * 80.0
+                self.below(name, f"gives away the {medium} it makes, less what its buffers lose", lost, most, POWER_KW)
+                self.below(name, f"gives away no more {medium} than it makes", -lost, 0.0, POWER_KW)
             made = self.plan.flow(name, "made_heating_kw") + self.plan.flow(name, "made_hot_water_kw")
             taken = self.plan.flow(name, "made_cold_kw") + self.plan.flow(name, "loop_kw")
             self.close(
@@ -193,38 +228,78 @@ class _Checker:
             socket = self.district.assets.get(name)
             if not isinstance(socket, ChargePoint | BikeRoom):
                 continue
-            power = self.plan.flow(name, "power_kw")
-            there = np.array([(as_utc(session.departs_at) - start) / slots.length for start in slots.starts])
-            self.below(
-                name, "charges within its limit while plugged", power, socket.limit_kw * np.clip(there, 0, 1), POWER_KW
-            )
-            self.below(
-                name,
-                "charges no more than needed",
-                float(power.sum()) * self.hours,
-                max(session.needed_kwh, 0.0),
-                ENERGY_KWH,
-            )
+            charge, back = self.plan.flow(name, "charge_kw"), self.plan.flow(name, "back_kw")
+            leaves, arrives = (as_utc(at or slots.start) for at in (session.departs_at, session.arrives_at))
+            there = [
+                min(max((leaves - start) / slots.length, 0), 1) - min(max((arrives - start) / slots.length, 0), 1)
+                for start in slots.starts
+            ]
+            plugged = np.maximum(np.array(there), 0)
+            self.below(name, "charges within its limit while plugged", charge, socket.limit_kw * plugged, POWER_KW)
+            share = socket.give_back_efficiency if isinstance(socket, ChargePoint) else 1.0
+            gained = self.hours * np.cumsum(charge - back / max(share, 0.01))
+            self.below(name, "charges no more than needed", float(gained[-1]), max(session.needed_kwh, 0.0), ENERGY_KWH)
+            gives = socket.kw(socket.give_back_current_a) if isinstance(socket, ChargePoint) else 0.0
+            self.below(name, "gives back within its limit while plugged", back, gives * plugged, POWER_KW)
+            if back.any() and isinstance(socket, ChargePoint):
+                stored, capacity = session.stored_kwh or 0.0, session.capacity_kwh or 0.0
+                kept = min(stored, socket.kept_share * capacity)
+                self.below(name, "keeps its share of the battery", kept - stored, gained, ENERGY_KWH)
+                self.below(
+                    name, "is never overfull", gained, max(capacity - stored, session.needed_kwh, 0.0), ENERGY_KWH
+                )
         for name, feeder in self.district.of(Feeder).items():
             fed = [n for n, p in self.district.of(ChargePoint).items() if p.feeder == name]
             total = np.sum([self.plan.flow(n, "power_kw") for n in fed], axis=0) if fed else np.zeros(slots.count)
-            self.below(name, "carries no more than its cable", total, feeder.limit_kw, POWER_KW)
+            self.below(name, "carries no more than its cable", np.abs(total), feeder.limit_kw, POWER_KW)
+            self._phases(name, feeder)
 
-    def _rooms(self) -> dict[str, tuple[str, float, list[Dwelling | Zone]]]:
-        """Planned rooms as the plan names them: substation, surface and members."""
-        rooms: dict[str, tuple[str, float, list[Dwelling | Zone]]] = {}
-        for name, zone in self.district.of(Zone).items():
-            rooms[name] = (zone.substation, zone.surface_m2, [zone])
-        groups: dict[tuple[object, ...], list[Dwelling | Zone]] = {}
-        for dwelling in self.district.dwellings.values():
-            groups.setdefault((dwelling.building, dwelling.substation, dwelling.use, dwelling.fabric), []).append(
-                dwelling
-            )
+    def deferrables(self) -> None:
+        for name, load in self.district.of(Deferrable).items():
+            on = self.plan.flow(name, "power_kw") / load.running_kw
+            self.below(name, "runs at most the whole of a slot", on, 1.0, 1e-4)
+            self.below(name, "runs no less than not at all", -on, 0.0, 1e-4)
+            work = load.run_h if load.run_h is not None else (load.energy_kwh or 0.0) / load.running_kw
+            missing, starts = self.plan.flow(name, "missing_h"), np.array(self.plan.slots.starts)
+            for begin, end in windows(load, self.plan.slots, self.district.place.time_zone):
+                if (
+                    self.plan.slots.start < begin
+                    and end <= self.plan.slots.end
+                    and name not in self.snapshot.out_of_service
+                ):
+                    inside = (starts + self.plan.slots.length > begin) & (starts < end)
+                    done = self.hours * float(on[inside].sum()) + float(missing[inside].sum())
+                    self.below(name, "does its work in each window, or names what is missing", work, done, 1e-3)
+
+    def _phases(self, name: str, feeder: Feeder) -> None:
+        """No phase of a cable carries more than its third, where it is known what hangs on it."""
+        points = {n: p for n, p in self.district.of(ChargePoint).items() if p.feeder == name}
+        on_all = [self.plan.flow(n, "charge_kw") / 3 for n, p in points.items() if p.phase is None]
+        for phase in (1, 2, 3):
+            alone = [self.plan.flow(n, "charge_kw") for n, p in points.items() if p.phase == phase]
+            if alone:
+                total = np.sum(alone + on_all, axis=0)
+                self.below(
+                    name, f"carries no more than its cable on phase {phase}", total, feeder.limit_kw / 3, POWER_KW
+                )
+
+    def _rooms(self) -> dict[str, tuple[Dwelling | Zone, str, float]]:
+        """Planned rooms by name: the room, whose forecast of gains holds for it, and its share of that."""
+        rooms: dict[str, tuple[Dwelling | Zone, str, float]] = {
+            n: (z, n, 1.0) for n, z in self.district.of(Zone).items()
+        }
+        groups: dict[tuple[object, ...], list[Dwelling]] = {}
+        for home in self.district.dwellings.values():
+            groups.setdefault((home.building, home.substation, home.use, home.fabric), []).append(home)
+        numbers: dict[str, int] = {}
         for members in groups.values():
-            name, number = f"{members[0].building}/homes", 2
-            while name in rooms:
-                name, number = f"{members[0].building}/homes-{number}", number + 1
-            rooms[name] = (members[0].substation, sum(m.surface_m2 for m in members), members)
+            building = members[0].building
+            numbers[building] = number = numbers.get(building, 0) + 1
+            group = f"{building}/homes" if number == 1 else f"{building}/homes-{number}"
+            surface = sum(m.surface_m2 for m in members)
+            for home in members:
+                own = f"{home.name}/gains_kw" in self.forecasts
+                rooms[home.name] = (home, home.name, 1.0) if own else (home, group, home.surface_m2 / surface)
         return rooms
 
     def rooms(self) -> None:
@@ -236,13 +311,13 @@ class _Checker:
         known = {
             n: r
             for n, r in self._rooms().items()
-            if f"{n}/gains_kw" in self.forecasts and f"{n}/light_c" in self.plan.states
+            if f"{r[1]}/gains_kw" in self.forecasts and f"{n}/light_c" in self.plan.states
         }
         outdoor, sun = weather["outdoor_temperature_c"], weather["irradiance_w_per_m2"]
         if not known or outdoor is None or sun is None:
             return  # planned on named stand-ins, which the plan's notes tell
-        fabrics = [members[0].fabric for _, _, members in known.values()]
-        surface = np.array([m2 for _, m2, _ in known.values()])[:, None] / 1000
+        fabrics = [room.fabric for room, _, _ in known.values()]
+        surface = np.array([room.surface_m2 for room, _, _ in known.values()])[:, None] / 1000
         loss, coupling, light_c, mass_c = (
             np.array([getattr(f, field) for f in fabrics])[:, None] * surface
             for field in ("loss_w_per_k_m2", "coupling_w_per_k_m2", "light_wh_per_k_m2", "mass_wh_per_k_m2")
@@ -250,7 +325,7 @@ class _Checker:
         aperture = np.array([f.solar_aperture_share for f in fabrics])[:, None] * surface
         entering = aperture * sun[None, :]
         heat = np.array([self.plan.flow(n, "heating_kw") - self.plan.flow(n, "cold_kw") for n in known])
-        on_light = heat + np.array([self.forecasts[f"{n}/gains_kw"].median for n in known])
+        on_light = heat + np.array([self.forecasts[f"{by}/gains_kw"].median * share for _, by, share in known.values()])
         on_light = on_light + (1 - SUN_ON_MASS_SHARE) * entering
         on_mass = SUN_ON_MASS_SHARE * entering
         light = np.array([self.plan.state(n, "light_c") for n in known])

@@ -6,16 +6,19 @@ touch, what they cost and how they may fall short.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
-from pyomo.core.expr.numeric_expr import LinearExpression
 
 from ems.assets import ASSET_FILES
 from ems.assets.outlook import Cost, Medium, Outlook, Part, Port, Slack
+from ems.assets.tables import Bounds, Table
+from ems.optimise.lower import lower
+from ems.optimise.matrix import Matrix
+from ems.optimise.outline import numbers, outline_block
 from ems.series import Floats
 
 # A kWh of heat nobody delivers must never be a cheap way to buy comfort: heat nodes fall short at several times the
@@ -33,9 +36,18 @@ class Composed:
     costs: tuple[Cost, ...]
     slacks: tuple[Slack, ...]
 
+    def matrix(self) -> Matrix:
+        """The whole as a linear programme, in euro over the horizon."""
+        return lower(self.model, [(cost.variable, cost.price) for cost in self.costs])
 
-def compose(outlook: Outlook, previous: Mapping[str, Floats] | None = None) -> Composed:
-    """The whole model. `previous` holds the previous plan's flows, brought onto these slots (NaN where it had none)."""
+
+def compose(
+    outlook: Outlook, previous: Mapping[str, Floats] | None = None, new_block: Callable[[], Any] = outline_block
+) -> Composed:
+    """The whole model. `previous` holds the previous plan's flows, brought onto these slots (NaN where it had none).
+
+    Its blocks are outlines, to be lowered; with `pyo.Block` it is an ordinary Pyomo model without an objective.
+    """
     model = pyo.ConcreteModel("district")
     model.flows = pyo.RangeSet(0, outlook.slots.count - 1)
     parts: dict[str, Part] = {}
@@ -43,28 +55,29 @@ def compose(outlook: Outlook, previous: Mapping[str, Floats] | None = None) -> C
         fleet = {n: a for n, a in outlook.assets.items() if isinstance(a, tuple(file.TYPES))}
         if fleet:
             label = str(getattr(file, "__name__", file)).rpartition(".")[2]
-            block = pyo.Block()
+            block = new_block()
             model.add_component(label, block)
             parts[label] = file.build(block, fleet, outlook)
     costs = [cost for part in parts.values() for cost in part.costs]
     slacks = [slack for part in parts.values() for slack in part.slacks]
     ports = [port for part in parts.values() for port in part.ports]
     for medium in dict.fromkeys(port.medium for port in ports):
-        cost, slack = _add_nodes(model, medium, [p for p in ports if p.medium == medium], outlook)
+        cost, slack = _add_nodes(model, medium, [p for p in ports if p.medium == medium], outlook, new_block)
         costs += cost
         slacks += slack
     if previous:
-        costs += _hold(model, parts, previous, outlook)
-    model.cost = pyo.Objective(expr=_total(costs))
+        costs += _hold(model, parts, previous, outlook, new_block)
     return Composed(model, parts, tuple(costs), tuple(slacks))
 
 
-def _add_nodes(model: Any, medium: Medium, ports: list[Port], outlook: Outlook) -> tuple[list[Cost], list[Slack]]:
+def _add_nodes(
+    model: Any, medium: Medium, ports: list[Port], outlook: Outlook, new_block: Callable[[], Any]
+) -> tuple[list[Cost], list[Slack]]:
     """One balance per node and slot: taken + spilled = given + unserved.
 
     Only what nobody controls can go unserved, so a shortage is never a source for anything else.
     """
-    block = pyo.Block()
+    block = new_block()
     model.add_component(f"{medium}_nodes", block)
     nodes = list(dict.fromkeys(node for port in ports for node in port.node.values()))
     block.nodes = pyo.Set(initialize=nodes, ordered=True)
@@ -76,11 +89,10 @@ def _add_nodes(model: Any, medium: Medium, ports: list[Port], outlook: Outlook) 
         block.add_component(f"at_port_{k}", pyo.Set(block.nodes, initialize=at, ordered=True))
         members.append((-1.0 if port.gives else 1.0, port.flow, block.component(f"at_port_{k}")))
         if port.firm:
-            for n, node in port.node.items():
-                taken = np.array([pyo.value(port.flow[n, t]) for t in outlook.slots.flows]) * members[-1][0]
-                firm[node] += np.maximum(taken, 0.0)
-    most = {node: row.tolist() for node, row in firm.items()}
-    block.unserved_kw = pyo.Var(block.nodes, block.flows, bounds=lambda _, s, t: (0.0, most[s][t]))
+            for row, node in zip(numbers(port.flow), port.node.values(), strict=True):
+                firm[node] += np.maximum(row * members[-1][0], 0.0)
+    most = np.array(list(firm.values()))
+    block.unserved_kw = pyo.Var(block.nodes, block.flows, bounds=Bounds(tuple(nodes), np.zeros_like(most), most))
     block.spilled_kw = pyo.Var(block.nodes, block.flows, bounds=(0, None))
 
     @block.Constraint(block.nodes, block.flows)  # type: ignore[untyped-decorator]
@@ -118,24 +130,32 @@ WORDS: dict[Medium, tuple[str, str]] = {
 }
 
 
-def _hold(model: Any, parts: Mapping[str, Part], previous: Mapping[str, Floats], outlook: Outlook) -> list[Cost]:
+def _hold(
+    model: Any,
+    parts: Mapping[str, Part],
+    previous: Mapping[str, Floats],
+    outlook: Outlook,
+    new_block: Callable[[], Any],
+) -> list[Cost]:
     """|flow - previous flow| for the next hours, so that a plan only changes for a reason worth having."""
     costs = []
     for label, part in parts.items():
         for variable in part.holds:
             quantity = variable.local_name
-            known = {
-                (n, t): float(previous[f"{n}/{quantity}"][t])
-                for n, t in variable
-                if t < HELD_SLOTS and f"{n}/{quantity}" in previous and np.isfinite(previous[f"{n}/{quantity}"][t])
-            }
-            if not known:
+            names, _ = (list(s) for s in variable.index_set().subsets())
+            held = {n: previous[f"{n}/{quantity}"][:HELD_SLOTS] for n in names if f"{n}/{quantity}" in previous}
+            # Of a flow that the previous plan knew for a part of these hours only, nothing is held.
+            held = {n: row for n, row in held.items() if np.isfinite(row).all()}
+            if not held:
                 continue
-            block = pyo.Block()
+            block = new_block()
             model.add_component(f"{label}_{quantity}_held", block)
-            block.held = pyo.Set(initialize=list(known), dimen=2, ordered=True)
-            block.previous_kw = pyo.Param(block.held, initialize=known)
-            block.away_kw = pyo.Var(block.held, bounds=(0, None))
+            block.fleet = pyo.Set(initialize=list(held), ordered=True)
+            block.soon = pyo.RangeSet(0, min(HELD_SLOTS, outlook.slots.count) - 1)
+            block.previous_kw = pyo.Param(
+                block.fleet, block.soon, initialize=Table(tuple(held), np.array(list(held.values())))
+            )
+            block.away_kw = pyo.Var(block.fleet, block.soon, bounds=(0, None))
 
             def rise(b: Any, n: Any, t: Any, flow: Any = variable) -> Any:
                 return b.away_kw[n, t] >= flow[n, t] - b.previous_kw[n, t]
@@ -143,29 +163,7 @@ def _hold(model: Any, parts: Mapping[str, Part], previous: Mapping[str, Floats],
             def fall(b: Any, n: Any, t: Any, flow: Any = variable) -> Any:
                 return b.away_kw[n, t] >= b.previous_kw[n, t] - flow[n, t]
 
-            block.rises_at_a_price = pyo.Constraint(block.held, rule=rise)
-            block.falls_at_a_price = pyo.Constraint(block.held, rule=fall)
+            block.rises_at_a_price = pyo.Constraint(block.fleet, block.soon, rule=rise)
+            block.falls_at_a_price = pyo.Constraint(block.fleet, block.soon, rule=fall)
             costs.append(Cost("leaving_plan", block.away_kw, outlook.worth.leaving_plan_per_kwh * outlook.slots.hours))
     return costs
-
-
-def coefficients(cost: Cost) -> Floats:
-    """The price of each element of the cost's variable, in the order of its index."""
-    count = len(cost.variable)
-    if isinstance(cost.price, float | int):
-        return np.full(count, float(cost.price))
-    if cost.price.size != count:
-        raise ValueError(f"cost {cost.term} of {cost.variable.name} has {cost.price.size} prices for {count} variables")
-    return cost.price.ravel()
-
-
-def _total(costs: list[Cost]) -> Any:
-    prices: list[float] = []
-    variables: list[Any] = []
-    for cost in costs:
-        row = coefficients(cost).tolist()
-        for price, variable in zip(row, cost.variable.values(), strict=True):
-            if price:
-                prices.append(price)
-                variables.append(variable)
-    return LinearExpression(constant=0, linear_coefs=prices, linear_vars=variables)

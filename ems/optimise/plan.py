@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-import pyomo.environ as pyo
-from pyomo.common.gc_manager import PauseGC
 
 from ems.assets import ASSET_FILES, Supply
-from ems.assets.outlook import FLOW_OF, Outlook, Tariff
+from ems.assets.outlook import FLOW_OF, Cost, Outlook, Tariff
 from ems.command import Setpoint
 from ems.district import District
 from ems.market import prices
 from ems.optimise.check import Fault, check
-from ems.optimise.model import Composed, coefficients, compose
-from ems.optimise.reasons import Reason, reasons_of
-from ems.optimise.solve import Solution, solve
+from ems.optimise.divide import Found, Memory, Piece, find
+from ems.optimise.matrix import Family
+from ems.optimise.outline import family_name, numbers
+from ems.optimise.question import refuse_wrong
+from ems.optimise.why import IN_THE_LOOP, Effort, Reason, Why, explain
 from ems.series import Floats, Forecast
 from ems.slots import Slots
 from ems.snapshot import Snapshot
@@ -63,7 +63,12 @@ class Plan:
     setpoints: tuple[Setpoint, ...] = ()
     notes: tuple[str, ...] = ()
     marginal_per_kwh: dict[str, Floats] = field(default_factory=dict)
-    size: dict[str, int] = field(default_factory=dict)  # rows, columns, nonzeros, iterations
+    size: dict[str, int] = field(
+        default_factory=dict
+    )  # rows, columns, nonzeros, iterations, devices planned below their minimum within the hour
+    bound: float | None = None  # euro that no plan of this model can go below
+    explained: dict[str, int] = field(default_factory=dict)  # decisions, those worthy of a reason, those that have one
+    gap: float | None = None  # certified: (cost - bound) as a share of the costs that can be decided on
 
     @property
     def cost(self) -> float:
@@ -102,15 +107,18 @@ class Plan:
         return {name: float(np.interp(at, steps, row)) for name, row in self.states.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """As the journal keeps it: numbers, lists and strings. Values are rounded to 0.1 W, 0.1 mK, 0.1 Wh."""
+        """As the journal keeps it: numbers, lists and strings. Values are rounded to 1 W, 10 mK, 10 Wh.
+
+        Flows that are zero all along are left out: `flow` gives zero for them.
+        """
         return {
             "start": self.slots.start.isoformat(),
             "count": self.slots.count,
             "minutes": self.slots.minutes,
             "issued_at": self.issued_at.isoformat(),
             "status": self.status,
-            "flows": {k: np.round(v, 4).tolist() for k, v in self.flows.items()},
-            "states": {k: np.round(v, 4).tolist() for k, v in self.states.items()},
+            "flows": {k: np.round(v, 3).tolist() for k, v in self.flows.items() if np.round(v, 3).any()},
+            "states": {k: np.round(v, 2).tolist() for k, v in self.states.items()},
             "cost_terms": self.cost_terms,
             "shortfalls": [{**vars(s), "first_at": s.first_at.isoformat()} for s in self.shortfalls],
             "reasons": [vars(r) for r in self.reasons],
@@ -118,6 +126,9 @@ class Plan:
             "notes": list(self.notes),
             "marginal_per_kwh": {k: np.round(v, 6).tolist() for k, v in self.marginal_per_kwh.items()},
             "size": self.size,
+            "bound": self.bound,
+            "gap": self.gap,
+            "explained": self.explained,
         }
 
     @classmethod
@@ -143,6 +154,9 @@ class Plan:
             notes=tuple(known["notes"]),
             marginal_per_kwh=rows("marginal_per_kwh"),
             size=dict(known["size"]),
+            bound=known.get("bound"),  # plans written before there was a bound have none
+            gap=known.get("gap"),
+            explained=dict(known.get("explained", {})),
         )
 
 
@@ -160,42 +174,49 @@ def plan(
     forecasts: Mapping[str, Forecast],
     slots: Slots,
     previous: Plan | None = None,
+    memory: Memory | None = None,
+    time_is_up: Callable[[], bool] = lambda: False,
+    effort: Effort = IN_THE_LOOP,
 ) -> Plan:
     """The cheapest way through the horizon that the assets' laws allow, with every wish that it cannot meet named.
 
     A plan always exists: what is measured is clipped into what a store can hold, wishes have a price, and what is not
-    known is replaced by a named stand-in (`Plan.notes`). Slots may have any length that divides an hour.
+    known is replaced by a named stand-in (`Plan.notes`). Slots may have any length that divides an hour. With the
+    `memory` of the last plan this one starts where that ended; when `time_is_up` the best plan by then is given.
+    `effort` is what may be spent on reasons once the plan stands.
     Raises ValueError when the question itself is wrong (an unknown reference, a forecast of other slots), and
     UnsolvedError when HiGHS does not reach an optimum in its time; WrongPlanError when the checker refuses the result.
     """
     outlook = outlook_of(district, snapshot, forecasts, slots, previous)
-    with PauseGC():  # a hundred thousand live objects: collecting them over and over is a third of the time
-        composed = compose(outlook, previous.on(slots) if previous else None)
-    solution = solve(composed.model)
-    flows, states = _read(composed, outlook)
-    if solution.method != "simplex":
-        outlook.note(f"solved by {solution.method}: simplex ended without an optimum")
+    held = previous.on(slots) if previous else None
+    found = find(outlook, held, memory, time_is_up=time_is_up)
+    flows, states = _read(found, outlook)
+    if found.last_resort:
+        outlook.note(f"solved by {found.method}: the method that should have been faster ended without an optimum")
     draft = Plan(
         slots=slots,
         issued_at=snapshot.at,
         status="optimal",
         flows=flows,
         states=states,
-        cost_terms=_cost_terms(composed),
-        shortfalls=_shortfalls(composed, outlook),
-        marginal_per_kwh=_marginal(composed, solution, slots),
+        cost_terms=_cost_terms(found),
+        shortfalls=_shortfalls(found, outlook),
+        marginal_per_kwh=_marginal(found, slots),
         size={
-            "rows": solution.rows,
-            "columns": solution.columns,
-            "nonzeros": solution.nonzeros,
-            "iterations": solution.iterations,
+            "rows": sum(p.matrix.a.shape[0] for p in found.pieces),
+            "columns": sum(p.matrix.a.shape[1] for p in found.pieces),
+            "nonzeros": sum(p.matrix.a.nnz for p in found.pieces),
+            "iterations": found.iterations,
+            "halfway": len(found.halfway),
         },
+        bound=found.bound,
+        gap=_gap(found, outlook),
     )
     faults = check(district, snapshot, forecasts, draft)
     if faults:
         raise WrongPlanError(faults)
     setpoints = _setpoints(draft, district, outlook)
-    return _completed(draft, reasons_of(draft, outlook), setpoints, tuple(outlook.notes))
+    return _completed(draft, explain(found.first, held, effort), setpoints, tuple(outlook.notes))
 
 
 def outlook_of(
@@ -205,7 +226,8 @@ def outlook_of(
     slots: Slots,
     previous: Plan | None = None,
 ) -> Outlook:
-    """What the asset files are told. Raises ValueError for a contract or a reference that does not exist."""
+    """What the asset files are told. Raises ValueError for a question that is wrong, naming the asset or point."""
+    refuse_wrong(district, snapshot, forecasts)
     tariffs = {}
     for name, supply in district.of(Supply).items():
         contract = district.contracts.get(supply.contract)
@@ -220,13 +242,6 @@ def outlook_of(
             contract.subscription_per_kw_year,
             contract.exceedance_per_kwh,
         )
-    for name, asset in district.assets.items():
-        if name != asset.name:
-            raise ValueError(f"assets[{name!r}] is called {asset.name!r}; give it the name it stands under")
-        for reference in ("supply", "plant", "loop", "feeder", "substation"):
-            target = getattr(asset, reference, None)
-            if target is not None and target not in district.assets:
-                raise ValueError(f"{name}: {reference} is {target!r}, which is no asset of the district; add it")
     return Outlook(
         slots=slots,
         assets=district.assets,
@@ -240,81 +255,108 @@ def outlook_of(
     )
 
 
-def _read(composed: Composed, outlook: Outlook) -> tuple[dict[str, Floats], dict[str, Floats]]:
+def _read(found: Found, outlook: Outlook) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """All variables over (name, slot), and the net flow of each asset at the nodes of each medium."""
     count = outlook.slots.count
     flows: dict[str, Floats] = {}
     states: dict[str, Floats] = {}
-    for block in composed.model.component_objects(pyo.Block, descend_into=False):
-        medium = block.local_name.removesuffix("_nodes") if block.local_name.endswith("_nodes") else None
-        for variable in block.component_objects(pyo.Var):
-            if len(variable) == 0 or variable.dim() < 2:
-                continue
-            is_state = any(index[-1] == count for index in variable)
-            into, length = (states, count + 1) if is_state else (flows, count)
-            for index, item in variable.items():
-                quantity = "_".join(filter(None, (medium, *map(str, index[1:-1]), variable.local_name)))
-                row = into.setdefault(f"{index[0]}/{quantity}", np.zeros(length))
-                row[index[-1]] = item.value
     net: dict[str, Floats] = {}
-    for part in composed.parts.values():
-        for port in part.ports:
-            sign = -1.0 if port.gives else 1.0
-            for asset in port.node:
-                row = net.setdefault(f"{asset}/{FLOW_OF[port.medium]}", np.zeros(count))
-                row += sign * np.array([pyo.value(port.flow[asset, t]) for t in outlook.slots.flows])
+    for piece in found.pieces:
+        for name, family in piece.matrix.columns.items():
+            label, _, variable = name.partition(".")
+            if len(family.shape) < 2 or family.size == 0 or family.shape[-1] not in (count, count + 1):
+                continue
+            into = states if family.shape[-1] == count + 1 else flows
+            medium = label.removesuffix("_nodes") if label.endswith("_nodes") else None
+            values = family.of(piece.values)
+            for i in piece.kept(family):
+                for place in np.ndindex(*family.shape[1:-1]):
+                    between = (members[k] for members, k in zip(family.members[1:], place, strict=False))
+                    quantity = "_".join(filter(None, (medium, *map(str, between), variable)))
+                    into[f"{family.members[0][i]}/{quantity}"] = values[(i, *place)]
+        for part in piece.composed.parts.values():
+            for port in part.ports:
+                sign = -1.0 if port.gives else 1.0
+                known = piece.matrix.columns.get(family_name(port.flow))
+                rows = numbers(port.flow) if known is None else known.of(piece.values)
+                for asset, row in zip(next(iter(port.flow.index_set().subsets())), rows, strict=True):
+                    if asset in port.node and asset not in piece.without:
+                        key = f"{asset}/{FLOW_OF[port.medium]}"
+                        net[key] = net.get(key, 0.0) + sign * row
     return {**net, **flows}, states
 
 
-def _cost_terms(composed: Composed) -> dict[str, float]:
+def _priced(piece: Piece, cost: Cost) -> tuple[Family, Floats, Floats]:
+    """A cost's family, the values that are the piece's own, and euro for each; both with names first."""
+    family = piece.matrix.columns[family_name(cost.variable)]
+    values = family.of(piece.values)
+    price = np.broadcast_to(
+        cost.price if isinstance(cost.price, float | int) else cost.price.reshape(values.shape), values.shape
+    )
+    kept = piece.kept(family)
+    return family, values[kept], values[kept] * price[kept]
+
+
+def _cost_terms(found: Found) -> dict[str, float]:
     terms: dict[str, float] = {}
-    for cost in composed.costs:
-        values = np.array([v.value for v in cost.variable.values()], dtype=float)
-        terms[cost.term] = terms.get(cost.term, 0.0) + float(coefficients(cost) @ values)
+    for piece in found.pieces:
+        for cost in piece.composed.costs:
+            terms[cost.term] = terms.get(cost.term, 0.0) + float(_priced(piece, cost)[2].sum())
     return terms
 
 
-def _shortfalls(composed: Composed, outlook: Outlook) -> tuple[Shortfall, ...]:
+def _gap(found: Found, outlook: Outlook) -> float:
+    """How far the plan may be from the best one, as a share of what it decides on.
+
+    That is the objective and the value of the stores at the start, less what loads cost that nobody can move.
+    """
+    base = 0.0
+    for piece in found.pieces:
+        for cost in piece.composed.costs:
+            if cost.term == "stores" and not isinstance(cost.price, float | int):
+                family, values, _ = _priced(piece, cost)
+                price = cost.price.reshape(family.shape)[piece.kept(family)]
+                base -= float(np.sum(price[..., -1] * values[..., 0]))
+        for part in piece.composed.parts.values():
+            for port in part.ports:
+                if port.firm and port.medium == "electricity":
+                    for row, node in zip(numbers(port.flow), port.node.values(), strict=True):
+                        if node in outlook.tariffs:
+                            base -= float(row @ outlook.tariffs[node].import_per_kwh) * outlook.slots.hours
+    return max(found.cost - found.bound, 0.0) / max(abs(found.cost + base), 1.0)
+
+
+def _shortfalls(found: Found, outlook: Outlook) -> tuple[Shortfall, ...]:
     """Who is not served, dearest first."""
-    priced = {id(cost.variable): cost for cost in composed.costs}
-    found = []
-    for slack in composed.slacks:
-        values = np.array([v.value for v in slack.variable.values()], dtype=float)
-        cost = values * coefficients(priced[id(slack.variable)])
-        by_asset: dict[str, list[tuple[int, float, float]]] = {}
-        for index, value, euro in zip(slack.variable, values, cost, strict=True):
-            asset, t = index if isinstance(index, tuple) else (index, 0)
-            by_asset.setdefault(asset, []).append((t, value, euro))
-        for asset, entries in by_asset.items():
-            amount = slack.hours * sum(value for _, value, _ in entries)
-            if amount > WORTH_NAMING:
-                first = next(t for t, value, _ in entries if value > 1e-6)
-                found.append(
+    shortfalls = []
+    for piece in found.pieces:
+        priced = {id(cost.variable): cost for cost in piece.composed.costs}
+        for slack in piece.composed.slacks:
+            family, values, cost = _priced(piece, priced[id(slack.variable)])
+            over = tuple(range(1, values.ndim))
+            amounts, euros = slack.hours * values.sum(axis=over), cost.sum(axis=over)
+            for i in np.flatnonzero(amounts > WORTH_NAMING):
+                slot = np.flatnonzero(values[i].reshape(-1, family.shape[-1]).max(0) > 1e-6)[0] if over else 0
+                shortfalls.append(
                     Shortfall(
-                        asset,
+                        str(family.members[0][piece.kept(family)[i]]),
                         slack.fr,
                         slack.en,
-                        round(float(amount), 3),
+                        round(float(amounts[i]), 3),
                         slack.unit,
-                        outlook.slots.at(first),
-                        round(float(sum(e for _, _, e in entries)), 4),
+                        outlook.slots.at(int(slot)),
+                        round(float(euros[i]), 4),
                         slack.remedy_fr,
                         slack.remedy_en,
                     )
                 )
-    return tuple(sorted(found, key=lambda s: -s.cost))
+    return tuple(sorted(shortfalls, key=lambda s: -s.cost))
 
 
-def _marginal(composed: Composed, solution: Solution, slots: Slots) -> dict[str, Floats]:
-    """Price of one more kWh at each electric node and slot, from the duals of its balance, euro."""
-    block = composed.model.component("electricity_nodes")
-    if block is None:
-        return {}
-    result = {}
-    for node in block.nodes:
-        duals = [solution.duals.get(id(block.balances[node, t]), float("nan")) for t in slots.flows]
-        result[str(node)] = -np.array(duals) / slots.hours
-    return result
+def _marginal(found: Found, slots: Slots) -> dict[str, Floats]:
+    """Price of one more kWh at each electric node and slot, euro."""
+    nodes, prices = found.prices.get("electricity", ((), np.zeros((0, slots.count))))
+    return {node: row / slots.hours for node, row in zip(nodes, prices, strict=True)}
 
 
 def _setpoints(draft: Plan, district: District, outlook: Outlook) -> tuple[Setpoint, ...]:
@@ -340,8 +382,5 @@ def _setpoints(draft: Plan, district: District, outlook: Outlook) -> tuple[Setpo
     return tuple(result)
 
 
-def _completed(
-    draft: Plan, reasons: tuple[Reason, ...], setpoints: tuple[Setpoint, ...], notes: tuple[str, ...]
-) -> Plan:
-    known = {k: v for k, v in vars(draft).items() if k not in ("reasons", "setpoints", "notes")}
-    return Plan(**known, reasons=reasons, setpoints=setpoints, notes=notes)
+def _completed(draft: Plan, why: Why, setpoints: tuple[Setpoint, ...], notes: tuple[str, ...]) -> Plan:
+    return replace(draft, reasons=why.reasons, explained=why.counts, setpoints=setpoints, notes=notes)

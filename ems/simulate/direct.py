@@ -6,10 +6,10 @@ For studies and for tests of the loop, where protocols would only cost time.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
-from ems.bms import BusHealth
+from ems.bms import BusHealth, Finding
 from ems.command import Command, Outcome, Refused, Written
 from ems.dispatch import heartbeats
 from ems.district import District
@@ -78,6 +78,12 @@ class DirectField:
 
     def renew(self, points: Collection[str], until: datetime) -> None:
         return None
+
+    def guard_writes(self, guard: Callable[[], str | None]) -> None:
+        return None
+
+    def findings(self) -> list[Finding]:
+        return []
 
     async def refresh(self, now: datetime) -> dict[str, Outcome]:
         return {}

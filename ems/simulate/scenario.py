@@ -116,7 +116,7 @@ class Scenario(_Part):
     `buildings` names a part of the district (empty: all of it), closed under its references. `periods` puts price
     periods before those of a contract, for example Tempo days, named by their local dates. `history_days` before the
     start are known to the forecast; the plant runs `warm_up_hours` on its own before it, so that walls and slabs stand
-    where yesterday left them.
+    where yesterday left them. `only_opponents`: too long to plan through; our controller and the oracle stay out.
     """
 
     name: str = ""
@@ -132,6 +132,7 @@ class Scenario(_Part):
     thermostats: tuple[Turned, ...] = ()
     weather: tuple[Shifted, ...] = ()
     periods: dict[str, dict[str, Period]] = {}
+    only_opponents: bool = False
     changes: tuple[str, ...] = Field(default=(), description="of the district, as for --set: path=value")
 
     @field_validator("start")
@@ -152,8 +153,12 @@ class Scenario(_Part):
 
 
 class Expectation(_Part):
-    """What one figure of a run should be: `value` within `tolerance`, and/or between two bounds."""
+    """What one figure of a run should be: `value` within `tolerance`, and/or between two bounds.
 
+    `whole_only`: of the whole scenario, not of its first hours; a year's use says nothing about a day.
+    """
+
+    whole_only: bool = False
     value: float | None = None
     tolerance: float = Field(default=0.0, ge=0)
     at_least: float | None = None

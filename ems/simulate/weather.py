@@ -41,6 +41,7 @@ WARMEST_C = (11.5, 12.7, 16.0, 18.6, 22.8, 27.0, 30.1, 29.9, 25.5, 20.5, 15.1, 1
 SEAWATER_C = (13.4, 13.0, 13.2, 14.2, 16.4, 19.8, 22.6, 23.4, 21.6, 19.2, 16.6, 14.6)
 CLOUDINESS = (0.46, 0.42, 0.39, 0.40, 0.36, 0.28, 0.20, 0.22, 0.31, 0.42, 0.47, 0.48)  # mean cover (assumption)
 
+DAY_MEAN_K = 2.4  # standard deviation of a day's mean, with the mistral
 SYNOPTIC_K = 2.1  # standard deviation of the weather of the day, without the mistral
 SYNOPTIC_MEMORY = 0.8  # from one day to the next
 MISTRAL_FROM = 1.0  # in standard deviations of its index: it blows for about one sixth of the time
@@ -341,6 +342,12 @@ def _by_month(values: tuple[float, ...], minutes: NDArray[np.int64]) -> Floats:
     s = place - left
     a, b, c, d = (around[left + k] for k in (1, 2, 3, 4))
     return np.asarray(b + 0.5 * s * (c - a + s * (2 * a - 5 * b + 4 * c - d + s * (3 * (b - c) + d - a))))
+
+
+def normal_outdoor_c(slots: Slots) -> Floats:
+    """The long-term mean of outdoor temperature at each slot's beginning, degC, without the course of the day."""
+    minutes = np.array([int(at.timestamp()) // 60 for at in slots], dtype=np.int64)
+    return (_by_month(COLDEST_C, minutes) + _by_month(WARMEST_C, minutes)) / 2
 
 
 def _course(solar_hour: Floats) -> Floats:

@@ -3,28 +3,49 @@
 `People` is a second database, of accounts and sessions, which the web process alone writes.
 """
 
+from ems.store.alarm_kinds import KINDS, Kind, Severity
+from ems.store.alarms import Alarm, Alarms, AlarmState, Trouble
+from ems.store.asked import Asked, ComfortWish, Departure, Hold, Maintenance
 from ems.store.database import Concern, StoreBusy, StoreError, sqlite_concern
 from ems.store.journal import Journal, JournalError, Run
 from ems.store.leadership import HeldBy, Leadership, LeadershipLost, Lease
-from ems.store.people import Account, People, Role, Session, Trace
+from ems.store.people import Account, People, Person, Role, Session
 from ems.store.store import Store
+from ems.store.tickets import Ticket, Tickets
+from ems.store.trail import Deed, Trace
 
 __all__ = [
+    "KINDS",
     "Account",
+    "Alarm",
+    "AlarmState",
+    "Alarms",
+    "Asked",
+    "ComfortWish",
     "Concern",
+    "Deed",
+    "Departure",
     "HeldBy",
+    "Hold",
     "Journal",
     "JournalError",
+    "Kind",
     "Leadership",
     "LeadershipLost",
     "Lease",
+    "Maintenance",
     "People",
+    "Person",
     "Role",
     "Run",
     "Session",
+    "Severity",
     "Store",
     "StoreBusy",
     "StoreError",
+    "Ticket",
+    "Tickets",
     "Trace",
+    "Trouble",
     "sqlite_concern",
 ]

@@ -28,6 +28,14 @@ Rows = Sequence[tuple[Any, ...]]
 
 _READERS = 4
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
+_UNUSABLE = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+)
 _OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 
 
@@ -47,10 +55,10 @@ class StoreError(Exception):
 
 
 class StoreBusy(StoreError):  # noqa: N818 -- a state of the world, not a mistake
-    """Somebody held the database (or it did not answer) for longer than we wait. Nothing was changed."""
+    """The database cannot be used now: held, full, read-only, away or damaged. Nothing was changed."""
 
     def __init__(self, what: str, waited_s: float, why: str) -> None:
-        super().__init__(f"{what}: the database is held by somebody else, waited {waited_s:g} s ({why})")
+        super().__init__(f"{what}: the database cannot be used, tried for {waited_s:g} s ({why})")
         self.what = what
         self.waited_s = waited_s
 
@@ -194,7 +202,7 @@ class Database:
                         return work(connection)
                 except Exception as error:
                     cause = _driver_error(error)
-                    if not _is_busy(cause):
+                    if not (_is_busy(cause) or _is_remounted(cause)):
                         raise
                     busy = StoreBusy(what, attempt * self.busy_timeout_s, str(cause).strip())
                     self.report(Concern("store-busy", str(busy)))
@@ -216,6 +224,27 @@ class Database:
             if _is_busy(cause):
                 raise StoreBusy(what, self.busy_timeout_s, str(cause).strip()) from error
             raise
+
+    def stamp(self) -> tuple[int, ...] | None:
+        """Changes whenever anybody commits: size and time of the file and of its log; None where nobody can tell."""
+        if not self.is_sqlite:
+            return None
+        found: list[int] = []
+        for file in (self.file, self.file.with_name(self.file.name + "-wal")):
+            try:
+                state = file.stat()
+            except OSError:
+                found += (-1, -1)
+            else:
+                found += (state.st_mtime_ns, state.st_size)
+        return tuple(found)
+
+    def size_bytes(self) -> int | None:
+        """Of the file and its log; None on PostgreSQL, or when there is none."""
+        if not self.is_sqlite or not self.file.exists():
+            return None
+        log = self.file.with_name(self.file.name + "-wal")
+        return self.file.stat().st_size + (log.stat().st_size if log.exists() else 0)
 
     def migrate(self, steps: str = "migrations") -> None:
         """Bring the tables to the newest form in one transaction: killed half-way, the old form is left.
@@ -302,15 +331,19 @@ def _is_absent(cause: BaseException) -> bool:
     return False
 
 
+def _is_remounted(cause: BaseException) -> bool:
+    """Whether a file that could be written is read-only now, as after a disk's error."""
+    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
+
+
 def _is_busy(cause: BaseException) -> bool:
-    """Whether waiting may help: SQLite's lock, or a PostgreSQL server that is locked, restarting or away."""
-    if isinstance(cause, sqlite3.OperationalError):
-        # The primary code is the low byte: SQLITE_BUSY 5, SQLITE_LOCKED 6.
-        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    """Whether it is the database's state and not our request: held, full, read-only, damaged, restarting or away."""
+    if isinstance(cause, sqlite3.DatabaseError):
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _UNUSABLE  # the primary code is the low byte
     state = getattr(cause, "sqlstate", None)
     if type(cause).__module__.startswith("psycopg"):
-        # No state: the connection itself failed. 55P03 lock not available, 40xxx deadlock, 57P0x going down, 08 lost.
+        # No state: the connection itself failed. 55P03 lock, 40 deadlock, 53 full, 57P0 going down, 08 lost.
         return type(cause).__name__ in ("OperationalError", "ConnectionTimeout") or (
-            state is not None and (state == "55P03" or state[:2] in ("08", "40") or state[:4] == "57P0")
+            state is not None and (state == "55P03" or state[:2] in ("08", "40", "53") or state[:4] == "57P0")
         )
     return False

@@ -15,11 +15,11 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeVar, assert_never
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection
 
-from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
+from ems.command import Command, Outcome, Overridden, Refused, Written
 from ems.slots import as_utc
 from ems.store.database import Database, StoreError, execute, execute_many, fetch_all
 from ems.store.leadership import check_fence
@@ -170,12 +170,19 @@ class Journal:
 
     # Commands
 
-    def commit_intents(self, commands: Sequence[Command], fence: int, now: datetime | None = None) -> None:
+    def commit_intents(
+        self,
+        commands: Sequence[Command],
+        fence: int,
+        now: datetime | None = None,
+        *,
+        leading_at: datetime | None = None,
+    ) -> None:
         """Put on record what is about to be written. Only when this returned may anything go to a device.
 
         All or none. The same intents again (a resumed run) change nothing; the same key with another value is a mixed
-        plan and raises JournalError. Raises LeadershipLost for an old fence, and with `now` for an expired one; with
-        `now`, commands that have expired are refused too.
+        plan and raises JournalError. With `now`, site time, a command that has expired raises it too. Raises
+        LeadershipLost for an old fence, and with `leading_at`, the time leases are judged by, for an expired one.
         """
         if now is not None:
             late = [c.key for c in commands if c.expires_at <= as_utc(now)]
@@ -197,7 +204,7 @@ class Journal:
         ]
 
         def write(connection: Connection) -> None:
-            check_fence(connection, fence, now)
+            check_fence(connection, fence, leading_at)
             for row in rows:
                 if not execute(
                     connection,
@@ -320,10 +327,7 @@ def _written(outcome: Outcome) -> tuple[str, float | None, str]:
             return "overridden", read_back, holder
         case Refused(why):
             return "refused", None, why
-        case Unreachable(why):
-            return "unreachable", None, why
-        case _:
-            assert_never(outcome)
+    return "unreachable", None, outcome.why
 
 
 def _us(instant: datetime) -> int:

@@ -1,8 +1,11 @@
-"""Accounts, sign-in codes, sessions and the audit of one site: `people.db`, written by the web process alone.
+"""Accounts, sign-in codes, passwords and sessions of one site: `people.db`, written by the web process alone.
 
 A code is twelve random characters of 31, 59 bits. Stored is its scrypt digest under one salt of the site, so that the
 digest alone finds the account (whoever signs in types nothing else) while a thief of the database needs 50 ms and
-16 MB for each guess. A session's token is 256 random bits, which nobody guesses; a plain SHA-256 of it is enough.
+16 MB for each guess. Passwords are chosen by people, so each has a salt of its own: argon2id. A session's token is 256
+random bits, which nobody guesses; a plain SHA-256 of it is enough.
+
+What people ask for, their messages, and the audit stand in the same database: `asked`, `tickets`, `trail`.
 """
 
 from __future__ import annotations
@@ -12,32 +15,53 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, cast
+from typing import Any, Literal, cast, get_args
 
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection
 
+from ems.store.asked import Asked
 from ems.store.database import Concern, Database, Report, StoreBusy, execute, fetch_all
 from ems.store.store import from_us, to_us
+from ems.store.tickets import Tickets
+from ems.store.trail import Deed, Trace, Trail, forget, note
 
-Role = Literal["manager", "resident"]
-Deed = Literal["signed in", "signed out", "comfort of all homes", "comfort of a home"]
+Role = Literal["resident", "caregiver", "manager", "installer", "auditor", "admin"]
+LIVING: tuple[Role, ...] = ("resident", "caregiver")  # roles that belong to a home
 
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # no 0/O, 1/I/L
 CODE_LENGTH = 12
 CODE_LASTS = timedelta(days=60)
-SESSION_LASTS: dict[Role, timedelta] = {"manager": timedelta(hours=12), "resident": timedelta(days=90)}
+SESSION_LASTS: dict[Role, timedelta] = {
+    role: timedelta(days=90) if role in LIVING else timedelta(hours=12) for role in get_args(Role)
+}
+TOKEN_LASTS = timedelta(days=365)
+LEAST_PASSWORD = 10  # characters
 MOST_SESSIONS = 10  # of one account; the one unused for longest goes first
 _SLIDES_AFTER = 0.01  # of a session's life, so that a page view is not a write
 
 
 @dataclass(frozen=True)
 class Account:
-    """Who somebody is: a manager, or the resident of `home` (building/flat)."""
+    """Who somebody is: staff, or the resident of `home` (building/flat), or who helps that resident."""
 
     id: int
     name: str
     role: Role
     home: str | None
+    part: str | None = None  # of an installer: the building
+
+
+@dataclass(frozen=True)
+class Person:
+    """An account as the list of people shows it."""
+
+    account: Account
+    created: datetime
+    until: datetime | None
+    invited: bool  # a code is out that opens a door
+    password: bool
 
 
 @dataclass(frozen=True)
@@ -50,14 +74,14 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Trace:
-    """One line of the audit."""
+class Token:
+    """A key to the API."""
 
-    at: datetime
-    name: str
-    role: Role
-    what: Deed
-    home: str | None
+    key: str  # names it in a form; opens nothing
+    label: str
+    scope: str
+    since: datetime
+    until: datetime
 
 
 def canonical(code: str) -> str | None:
@@ -75,6 +99,11 @@ class People:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.trail = Trail(database)
+        self.asked = Asked(database)
+        self.tickets = Tickets(database)
+        self._hasher = PasswordHasher()  # argon2id, 64 MiB, as RFC 9106 recommends for memory-bound machines
+        self._nobody = self._hasher.hash("nobody's password")  # so that an unknown name takes as long as a known one
 
     @classmethod
     def open(cls, url: str, *, report: Report = _silent, busy_timeout_s: float = 2.0, attempts: int = 3) -> People:
@@ -103,6 +132,14 @@ class People:
 
     _salt: bytes
 
+    def stamp(self) -> tuple[int, ...] | None:
+        """Changes whenever anything in the database does; None where that cannot be told (PostgreSQL)."""
+        return self._database.stamp()
+
+    def size_bytes(self) -> int | None:
+        """Of the database and its log; None where that cannot be told (PostgreSQL)."""
+        return self._database.size_bytes()
+
     def close(self) -> None:
         self._database.close()
 
@@ -114,13 +151,26 @@ class People:
 
     # Accounts and codes
 
-    def invite(self, name: str, role: Role, home: str | None, now: datetime) -> str:
+    def invite(
+        self,
+        name: str,
+        role: Role,
+        home: str | None,
+        now: datetime,
+        *,
+        until: datetime | None = None,
+        part: str | None = None,
+        by: Account | None = None,
+    ) -> str:
         """A new code for the account of this name, which is made when there is none. Earlier codes end.
 
-        Raises ValueError when a resident comes without a home or a manager with one, or the account is another's.
+        `until` ends the access of an installer, `part` is the building. Raises ValueError when who lives here comes
+        without a home or staff with one, or the account is another's.
         """
-        if (role == "resident") != (home is not None):
+        if (role in LIVING) != (home is not None):
             raise ValueError(f"{name}: a resident has a home and a manager has none; role {role}, home {home}")
+        if (role == "installer") != (until is not None):
+            raise ValueError(f"{name}: an installer's access ends at an instant, and nobody else's does; role {role}")
         code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
         digest = self._digest(code)
 
@@ -135,12 +185,19 @@ class People:
             )
             if (kept_role, kept_home) != (role, home):
                 raise ValueError(f"{name} is already the {kept_role} of {kept_home}; choose another name")
+            execute(
+                connection,
+                "UPDATE account SET until_us = ?, part = ? WHERE id = ?",
+                (None if until is None else to_us(until), part, number),
+            )
             execute(connection, "DELETE FROM code WHERE account_id = ?", (number,))
             execute(
                 connection,
                 "INSERT INTO code (digest, account_id, until_us) VALUES (?, ?, ?)",
                 (digest, number, to_us(now + CODE_LASTS)),
             )
+            if by is not None:
+                note(connection, by.name, by.role, "invited", home, now, role)
 
         self._database.write("invite", write)
         return "-".join(code[i : i + 4] for i in range(0, CODE_LENGTH, 4))
@@ -149,15 +206,103 @@ class People:
         """Whose code this is; None for nobody's. Takes equally long either way: 50 ms and 16 MB."""
         digest = self._digest(canonical(code) or "")
         sql = """
-            SELECT a.id, a.name, a.role, a.home FROM code c JOIN account a ON a.id = c.account_id
-            WHERE c.digest = ? AND c.until_us > ?
+            SELECT a.id, a.name, a.role, a.home, a.part FROM code c JOIN account a ON a.id = c.account_id
+            WHERE c.digest = ? AND c.until_us > ? AND (a.until_us IS NULL OR a.until_us > ?)
             """
-        rows = self._database.read("code", lambda c: fetch_all(c, sql, (digest, to_us(now))))
+        rows = self._database.read("code", lambda c: fetch_all(c, sql, (digest, to_us(now), to_us(now))))
         return _account(rows[0]) if rows else None
+
+    def account_by_password(self, name: str, password: str, now: datetime) -> Account | None:
+        """Whose name and password these are; None for nobody's. Takes equally long either way."""
+        sql = """
+            SELECT id, name, role, home, part, password FROM account
+            WHERE lower(name) = ? AND (until_us IS NULL OR until_us > ?)
+            """
+        rows = self._database.read("password", lambda c: fetch_all(c, sql, (name.strip().lower(), to_us(now))))
+        kept = rows[0][5] if rows and rows[0][5] is not None else None
+        try:
+            self._hasher.verify(self._nobody if kept is None else kept, password)
+        except (VerificationError, InvalidHashError):
+            return None
+        return _account(rows[0]) if kept is not None else None
+
+    def set_password(self, account: Account, password: str, now: datetime) -> None:
+        """From now on name and password open the door, and the letter's code no longer does.
+
+        Raises ValueError when it is shorter than LEAST_PASSWORD.
+        """
+        if len(password) < LEAST_PASSWORD:
+            raise ValueError(f"a password has at least {LEAST_PASSWORD} characters, this one has {len(password)}")
+        hashed = self._hasher.hash(password)
+
+        def write(connection: Connection) -> None:
+            execute(connection, "UPDATE account SET password = ? WHERE id = ?", (hashed, account.id))
+            execute(connection, "DELETE FROM code WHERE account_id = ?", (account.id,))
+            note(connection, account.name, account.role, "password set", account.home, now)
+
+        self._database.write("set password", write)
+
+    def people(self, now: datetime) -> list[Person]:
+        """Every account, staff first."""
+        sql = """
+            SELECT a.id, a.name, a.role, a.home, a.part, a.created_us, a.until_us, a.password IS NOT NULL,
+              EXISTS (SELECT 1 FROM code c WHERE c.account_id = a.id AND c.until_us > ?)
+            FROM account a ORDER BY a.home IS NOT NULL, a.name
+            """
+        rows = self._database.read("people", lambda c: fetch_all(c, sql, (to_us(now),)))
+        return [
+            Person(_account(row), from_us(row[5]), None if row[6] is None else from_us(row[6]), bool(row[8]),
+                   bool(row[7]))
+            for row in rows
+        ]  # fmt: skip
+
+    def helpers(self, home: str) -> list[Account]:
+        """Who helps the resident of this home."""
+        sql = "SELECT id, name, role, home, part FROM account WHERE home = ? AND role = 'caregiver' ORDER BY name"
+        return [_account(row) for row in self._database.read("helpers", lambda c: fetch_all(c, sql, (home,)))]
+
+    def end_access(self, number: int, by: Account, now: datetime, *, home: str | None = None) -> bool:
+        """Remove an account with its codes and sessions; with `home`, only of who helps there. The audit stays.
+
+        False: there is none, or it is the one who asks.
+        """
+
+        def write(connection: Connection) -> bool:
+            rows = fetch_all(connection, "SELECT home, role FROM account WHERE id = ?", (number,))
+            if not rows or number == by.id or (home is not None and rows[0] != (home, "caregiver")):
+                return False
+            execute(connection, "DELETE FROM account WHERE id = ?", (number,))
+            what: Deed = "access ended" if home is None else "help ended"
+            note(connection, by.name, by.role, what, rows[0][0], now)
+            return True
+
+        return self._database.write("end access", write)
 
     def remove(self, account: Account) -> None:
         """The account with its codes and sessions; the audit stays."""
         self._database.write("remove account", lambda c: execute(c, "DELETE FROM account WHERE id = ?", (account.id,)))
+
+    def erase(self, account: Account, now: datetime) -> None:
+        """Everything of a resident: account, helpers, wishes, messages, consents; and whom the audit's lines are about.
+
+        What was measured in the home is deleted from the site's database by the control process, which reads here
+        until when (`Asked.erasures`), also after a restore.
+        """
+        home = account.home
+        if home is None:
+            raise ValueError(f"{account.name} has no home to erase")
+
+        def write(connection: Connection) -> None:
+            note(connection, account.name, account.role, "erased", home, now)
+            names = [row[0] for row in fetch_all(connection, "SELECT name FROM account WHERE home = ?", (home,))]
+            for table in ("comfort_wish", "heat_now", "ticket"):
+                execute(connection, f"DELETE FROM {table} WHERE home = ?", (home,))
+            execute(connection, "DELETE FROM account WHERE home = ?", (home,))
+            for name in {home, *names}:
+                forget(connection, name)
+            execute(connection, "INSERT INTO erasure (home, at_us) VALUES (?, ?)", (home, to_us(now)))
+
+        self._database.write("erase", write)
 
     def _digest(self, code: str) -> bytes:
         return hashlib.scrypt(code.encode(), salt=self._salt, n=2**14, r=8, p=1, dklen=32)
@@ -182,7 +327,7 @@ class People:
                 " (SELECT digest FROM session WHERE account_id = ? ORDER BY seen_us DESC, since_us DESC LIMIT ?)",
                 (account.id, account.id, MOST_SESSIONS),
             )
-            _note(connection, account, "signed in", account.home, now)
+            note(connection, account.name, account.role, "signed in", account.home, now)
 
         self._database.write("sign in", write)
         return token
@@ -191,15 +336,15 @@ class People:
         """Who holds this token; None when it was ended, has run out, or never was. Being used prolongs it."""
         digest, at = _token_digest(token), to_us(now)
         sql = """
-            SELECT a.id, a.name, a.role, a.home, s.seen_us FROM session s JOIN account a ON a.id = s.account_id
-            WHERE s.digest = ? AND s.until_us > ?
+            SELECT a.id, a.name, a.role, a.home, a.part, s.seen_us FROM session s JOIN account a ON a.id = s.account_id
+            WHERE s.digest = ? AND s.until_us > ? AND (a.until_us IS NULL OR a.until_us > ?)
             """
-        rows = self._database.read("session", lambda c: fetch_all(c, sql, (digest, at)))
+        rows = self._database.read("session", lambda c: fetch_all(c, sql, (digest, at, at)))
         if not rows:
             return None
         account = _account(rows[0])
         lasts = SESSION_LASTS[account.role]
-        if at - rows[0][4] >= _SLIDES_AFTER * (lasts / timedelta(microseconds=1)):
+        if at - rows[0][5] >= _SLIDES_AFTER * (lasts / timedelta(microseconds=1)):
             slide = "UPDATE session SET seen_us = ?, until_us = ? WHERE digest = ?"
             with suppress(StoreBusy):  # reported; the session holds, and the next view prolongs it
                 self._database.write(
@@ -231,44 +376,112 @@ class People:
             sql = "DELETE FROM session WHERE digest = ? AND account_id = ?"
             ended = execute(connection, sql, (digest, account.id)) > 0
             if ended:
-                _note(connection, account, "signed out", account.home, now)
+                note(connection, account.name, account.role, "signed out", account.home, now)
             return ended
 
         return self._database.write("sign out", write)
 
+    # Keys to the API
+
+    def make_token(self, account: Account, label: str, scope: str, now: datetime) -> str:
+        """A new key, told once."""
+        token = "ems_" + secrets.token_urlsafe(32)
+
+        def write(connection: Connection) -> None:
+            execute(
+                connection,
+                "INSERT INTO token (digest, account_id, label, scope, since_us, until_us) VALUES (?, ?, ?, ?, ?, ?)",
+                (_token_digest(token), account.id, label, scope, to_us(now), to_us(now + TOKEN_LASTS)),
+            )
+            note(connection, account.name, account.role, "token made", account.home, now, scope)
+
+        self._database.write("make token", write)
+        return token
+
+    def bearer(self, token: str, now: datetime) -> tuple[Account, str] | None:
+        """Who holds this key, and its scope; None when it was ended, has run out, or never was."""
+        sql = """
+            SELECT a.id, a.name, a.role, a.home, a.part, t.scope FROM token t JOIN account a ON a.id = t.account_id
+            WHERE t.digest = ? AND t.until_us > ? AND (a.until_us IS NULL OR a.until_us > ?)
+            """
+        values = (_token_digest(token), to_us(now), to_us(now))
+        rows = self._database.read("token", lambda c: fetch_all(c, sql, values))
+        return (_account(rows[0]), str(rows[0][5])) if rows else None
+
+    def tokens(self, account: Account, now: datetime) -> list[Token]:
+        """The account's keys that still hold."""
+        sql = """
+            SELECT digest, label, scope, since_us, until_us FROM token WHERE account_id = ? AND until_us > ?
+            ORDER BY since_us
+            """
+        rows = self._database.read("tokens", lambda c: fetch_all(c, sql, (account.id, to_us(now))))
+        return [Token(bytes(d).hex(), label, scope, from_us(s), from_us(u)) for d, label, scope, s, u in rows]
+
+    def end_token(self, account: Account, key: str, now: datetime) -> bool:
+        """End one of the account's own keys. False: it has none of this name."""
+        try:
+            digest = bytes.fromhex(key)
+        except ValueError:
+            return False
+
+        def write(connection: Connection) -> bool:
+            ended = execute(connection, "DELETE FROM token WHERE digest = ? AND account_id = ?", (digest, account.id))
+            if ended:
+                note(connection, account.name, account.role, "token ended", account.home, now)
+            return ended > 0
+
+        return self._database.write("end token", write)
+
+    # Consents
+
+    def consents(self, account: Account) -> dict[str, tuple[bool, datetime]]:
+        """What the account said, and when, by purpose; what it was never asked is not there."""
+        sql = "SELECT purpose, given, since_us FROM consent WHERE account_id = ?"
+        rows = self._database.read("consents", lambda c: fetch_all(c, sql, (account.id,)))
+        return {purpose: (bool(given), from_us(since)) for purpose, given, since in rows}
+
+    def agrees(self, home: str, purpose: str) -> bool:
+        """Whether no resident of this home said no to a purpose."""
+        sql = """
+            SELECT count(*) FROM consent c JOIN account a ON a.id = c.account_id
+            WHERE a.home = ? AND a.role = 'resident' AND c.purpose = ? AND c.given = 0
+            """
+        return bool(self._database.read("consent", lambda c: fetch_all(c, sql, (home, purpose)))[0][0] == 0)
+
+    def consent(self, account: Account, purpose: str, given: bool, now: datetime) -> None:
+        """Say yes or no to one purpose."""
+
+        def write(connection: Connection) -> None:
+            execute(
+                connection,
+                "INSERT INTO consent (account_id, purpose, given, since_us) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (account_id, purpose) DO UPDATE"
+                " SET given = excluded.given, since_us = excluded.since_us",
+                (account.id, purpose, int(given), to_us(now)),
+            )
+            what: Deed = "consent given" if given else "consent withdrawn"
+            note(connection, account.name, account.role, what, account.home, now, purpose)
+
+        self._database.write("consent", write)
+
     # Audit
 
-    def note(self, account: Account, what: Deed, home: str | None, now: datetime) -> None:
+    def note(self, account: Account, what: Deed, home: str | None, now: datetime, detail: str = "") -> None:
         """Add a line to the audit."""
-        self._database.write("audit", lambda c: _note(c, account, what, home, now))
+        self._database.write("audit", lambda c: note(c, account.name, account.role, what, home, now, detail))
 
     def looked_at(self, home: str, count: int) -> list[Trace]:
-        """The last times that a manager looked at this home, by itself or among all; newest first."""
-        sql = """
-            SELECT at_us, name, role, what, home FROM audit
-            WHERE role = 'manager' AND (home = ? OR what = 'comfort of all homes') ORDER BY id DESC LIMIT ?
-            """
-        rows = self._database.read("audit", lambda c: fetch_all(c, sql, (home, count)))
-        return [Trace(from_us(at), name, role, what, about) for at, name, role, what, about in rows]
+        """The last times that staff looked at this home, by itself or among all; newest first."""
+        return self.trail.about(home, count)
 
     def audit(self, count: int) -> list[Trace]:
         """The last lines of the audit, newest first."""
-        sql = "SELECT at_us, name, role, what, home FROM audit ORDER BY id DESC LIMIT ?"
-        rows = self._database.read("audit", lambda c: fetch_all(c, sql, (count,)))
-        return [Trace(from_us(at), name, role, what, about) for at, name, role, what, about in rows]
+        return self.trail.last(count)
 
 
-def _account(row: tuple[object, ...]) -> Account:
-    number, name, role, home = row[:4]
-    return Account(cast(int, number), str(name), cast(Role, role), cast("str | None", home))
-
-
-def _note(connection: Connection, account: Account, what: Deed, home: str | None, now: datetime) -> None:
-    execute(
-        connection,
-        "INSERT INTO audit (at_us, name, role, what, home) VALUES (?, ?, ?, ?, ?)",
-        (to_us(now), account.name, account.role, what, home),
-    )
+def _account(row: tuple[Any, ...]) -> Account:
+    number, name, role, home, part = row[:5]
+    return Account(int(number), str(name), cast(Role, role), home, part)
 
 
 def _token_digest(token: str) -> bytes:

@@ -1,14 +1,16 @@
-"""The tables of the people's database: who may sign in, who has, and who looked at what.
+"""The tables of the people's database: who may sign in, what people ask for, and who did what.
 
 Times are UTC epoch microseconds. Nothing that opens a door is stored as such: codes and session tokens only as digests.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Column, ForeignKey, Index, LargeBinary, MetaData, Text
 from sqlmodel import Field, SQLModel
 
-from ems.store.tables import Whole
+from ems.store.tables import Double, Whole
 
 metadata = MetaData()
 _STRICT = {"sqlite_strict": True}
@@ -20,8 +22,33 @@ class _People(SQLModel):
     metadata = metadata
 
 
+def _text(*, null: bool = False) -> Any:
+    return Field(default=None if null else ..., sa_column=Column(Text, nullable=null))
+
+
+def _whole(*, null: bool = False) -> Any:
+    return Field(default=None if null else ..., sa_column=Column(Whole, nullable=null))
+
+
+def _double() -> Any:
+    return Field(sa_column=Column(Double, nullable=False))
+
+
+def _key() -> Any:
+    return Field(sa_column=Column(Text, primary_key=True))
+
+
+def _number() -> Any:
+    return Field(default=None, sa_column=Column(Whole, primary_key=True))
+
+
+def _account(*, key: bool = False) -> Any:
+    foreign = ForeignKey("account.id", ondelete="CASCADE")
+    return Field(sa_column=Column(Whole, foreign, primary_key=key, nullable=False))
+
+
 class AccountRow(_People, table=True):
-    """A manager, or the resident of one home."""
+    """Somebody who signs in: staff, the resident of one home, or who helps that resident."""
 
     __tablename__ = "account"
     __table_args__ = (_STRICT,)
@@ -30,6 +57,9 @@ class AccountRow(_People, table=True):
     role: str = Field(sa_column=Column(Text, nullable=False))
     home: str | None = Field(default=None, sa_column=Column(Text))  # building/flat; of residents only
     created_us: int = Field(sa_column=Column(Whole, nullable=False))
+    password: str | None = _text(null=True)  # argon2id
+    until_us: int | None = _whole(null=True)  # an installer's access ends
+    part: str | None = _text(null=True)  # the building of an installer
 
 
 class CodeRow(_People, table=True):
@@ -54,17 +84,138 @@ class SessionRow(_People, table=True):
     until_us: int = Field(sa_column=Column(Whole, nullable=False))
 
 
-class AuditRow(_People, table=True):
-    """Somebody signed in, or a manager looked at a home. Only ever added to; it outlives the account."""
+class TokenRow(_People, table=True):
+    """The digest of a key to the API."""
 
-    __tablename__ = "audit"
-    __table_args__ = (Index("audit_by_home", "home", "id"), _STRICT)
-    id: int | None = Field(default=None, sa_column=Column(Whole, primary_key=True))
-    at_us: int = Field(sa_column=Column(Whole, nullable=False))
-    name: str = Field(sa_column=Column(Text, nullable=False))
-    role: str = Field(sa_column=Column(Text, nullable=False))
-    what: str = Field(sa_column=Column(Text, nullable=False))
-    home: str | None = Field(default=None, sa_column=Column(Text))
+    __tablename__ = "token"
+    __table_args__ = (_STRICT,)
+    digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    account_id: int = _account()
+    label: str = _text()
+    scope: str = _text()
+    since_us: int = _whole()
+    until_us: int = _whole()
+
+
+class ComfortWishRow(_People, table=True):
+    """How warm a home wants it against its own thermostat, and whether we may shift heating."""
+
+    __tablename__ = "comfort_wish"
+    __table_args__ = (_STRICT,)
+    home: str = _key()
+    offset_k: float = _double()
+    shift: int = _whole()
+    since_us: int = _whole()
+
+
+class HeatNowRow(_People, table=True):
+    """A home that is heated at once, whatever is planned."""
+
+    __tablename__ = "heat_now"
+    __table_args__ = (_STRICT,)
+    home: str = _key()
+    until_us: int = _whole()
+
+
+class DepartureRow(_People, table=True):
+    """When the car at a charge point leaves, and what it needs until then."""
+
+    __tablename__ = "departure"
+    __table_args__ = (_STRICT,)
+    asset: str = _key()
+    account_id: int = _account()
+    km: float = _double()
+    needed_kwh: float = _double()
+    taken_kwh: float = _double()
+    at_once: int = _whole()
+    made_us: int = _whole()
+    departs_us: int = _whole()
+
+
+class HoldRow(_People, table=True):
+    """A manager holds a point at a value, until an instant."""
+
+    __tablename__ = "hold"
+    __table_args__ = (_STRICT,)
+    point: str = _key()
+    value: float = _double()
+    by: str = _text()
+    reason: str = _text()
+    since_us: int = _whole()
+    until_us: int = _whole()
+
+
+class MaintenanceRow(_People, table=True):
+    """An asset that somebody works at: nothing is written to it."""
+
+    __tablename__ = "maintenance"
+    __table_args__ = (_STRICT,)
+    asset: str = _key()
+    by: str = _text()
+    reason: str = _text()
+    since_us: int = _whole()
+
+
+class TicketRow(_People, table=True):
+    """A resident's message, with what was measured in the day before it."""
+
+    __tablename__ = "ticket"
+    __table_args__ = (Index("ticket_by_home", "home", "id"), _STRICT)
+    id: int | None = _number()
+    home: str = _text()
+    kind: str = _text()
+    words: str = _text()
+    opened_us: int = _whole()
+    measured: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    answer: str | None = _text(null=True)
+    answered_us: int | None = _whole(null=True)
+    comes_us: int | None = _whole(null=True)
+    closed_us: int | None = _whole(null=True)
+
+
+class ConsentRow(_People, table=True):
+    """What a person said to one purpose."""
+
+    __tablename__ = "consent"
+    __table_args__ = (_STRICT,)
+    account_id: int = _account(key=True)
+    purpose: str = _key()
+    given: int = _whole()
+    since_us: int = _whole()
+
+
+class ErasureRow(_People, table=True):
+    """A home whose data up to an instant are to be deleted from the site's database, also after a restore."""
+
+    __tablename__ = "erasure"
+    __table_args__ = (_STRICT,)
+    id: int | None = _number()
+    home: str = _text()
+    at_us: int = _whole()
+
+
+class PseudonymRow(_People, table=True):
+    """Who stands in the audit under which random name."""
+
+    __tablename__ = "pseudonym"
+    __table_args__ = (Index("pseudonym_by_name", "name", unique=True), _STRICT)
+    pseudonym: str = _key()
+    name: str = _text()
+
+
+class TrailRow(_People, table=True):
+    """Somebody did something. Only ever added to, and chained: `digest` covers this line and the one before."""
+
+    __tablename__ = "trail"
+    __table_args__ = (Index("trail_by_about", "about", "id"), _STRICT)
+    id: int | None = _number()
+    at_us: int = _whole()
+    actor: str = _text()
+    role: str = _text()
+    what: str = _text()
+    about: str | None = _text(null=True)
+    detail: str = _text()
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
 class SecretRow(_People, table=True):

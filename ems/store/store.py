@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -21,7 +22,8 @@ from ems.points import Sample
 from ems.series import Floats, History
 from ems.slots import SLOT_SECONDS, Slots, as_utc
 from ems.snapshot import Override
-from ems.store import readings
+from ems.store import readings, seal
+from ems.store.alarms import Alarms
 from ems.store.database import (
     Concern,
     Database,
@@ -35,6 +37,7 @@ from ems.store.database import (
 from ems.store.journal import Journal
 from ems.store.leadership import Leadership
 from ems.store.points import PointNumbers
+from ems.store.spool import Spool
 
 _BATCH = 50_000  # rows per transaction: about half a second, so that others get their turn
 _BACKLOG = 2_000_000  # readings kept in memory while the database is held: about three days of the whole district
@@ -49,14 +52,16 @@ def _silent(_: Concern) -> None:
 class Store:
     """One site's database. Open it with `Store.open` (one writer) or `Store.read_only` (the web)."""
 
-    def __init__(self, database: Database, *, retain_days: int) -> None:
+    def __init__(self, database: Database, *, retain_days: int, spool: Path | None = None) -> None:
         self._database = database
         self._points = PointNumbers(database)
         self._retain_slots = retain_days * _SLOTS_PER_DAY
-        self._backlog: deque[readings.Row] = deque()
+        self._spool = None if spool is None else Spool(spool)
+        self._unspooled: deque[readings.Row] = deque()
         self._saving = threading.Lock()
         self.journal = Journal(database, self._points)
         self.leadership = Leadership(database)
+        self.alarms = Alarms(database)
         self.concerns: tuple[Concern, ...] = ()
 
     @classmethod
@@ -68,17 +73,19 @@ class Store:
         busy_timeout_s: float = 2.0,
         attempts: int = 8,
         retain_days: int = 40,
+        spool: Path | None = None,
     ) -> Store:
         """Open for writing and bring the tables to the newest form.
 
         `url` is sqlite:///FILE or postgresql+psycopg://HOST/NAME. `report` hears of every Concern: a database held by
         somebody else, a refused reading, a conflict; what is known at once also stands in `concerns`. A write waits
-        `attempts` times `busy_timeout_s`, then raises StoreBusy. Decisions are kept `retain_days`.
+        `attempts` times `busy_timeout_s`, then raises StoreBusy. Decisions are kept `retain_days`. `spool` is the file
+        for readings that cannot be saved now: beside a SQLite database unless told; on PostgreSQL give one.
         """
-        store = cls(
-            Database(url, read_only=False, busy_timeout_s=busy_timeout_s, attempts=attempts, report=report),
-            retain_days=retain_days,
-        )
+        database = Database(url, read_only=False, busy_timeout_s=busy_timeout_s, attempts=attempts, report=report)
+        if spool is None and database.is_sqlite:
+            spool = database.file.with_name(database.file.name + ".spool")
+        store = cls(database, retain_days=retain_days, spool=spool)
         try:
             store._database.migrate()
         except BaseException:
@@ -97,6 +104,14 @@ class Store:
             Database(url, read_only=True, busy_timeout_s=busy_timeout_s, attempts=1, report=_silent), retain_days=0
         )
 
+    def stamp(self) -> tuple[int, ...] | None:
+        """Changes whenever anything in the database does; None where that cannot be told (PostgreSQL)."""
+        return self._database.stamp()
+
+    def size_bytes(self) -> int | None:
+        """Of the database and its log; None where that cannot be told (PostgreSQL)."""
+        return self._database.size_bytes()
+
     def close(self) -> None:
         """Let go of the lock and of every connection."""
         self.leadership.close()
@@ -112,49 +127,69 @@ class Store:
 
     @property
     def backlog(self) -> int:
-        """Readings accepted but not yet in the database, because somebody held it."""
-        return len(self._backlog)
+        """Readings kept but not yet in the database, because it took none: in the spool, or at worst in memory."""
+        return len(self._unspooled) + (0 if self._spool is None else self._spool.rows)
 
     def save_readings(self, rows: Iterable[readings.Row]) -> int:
         """Keep readings (point, start of the quarter-hour in epoch s, value, quality). Returns how many are new.
 
-        Delivering the same rows again changes nothing. When the database is held, StoreBusy is raised after one
-        attempt and the rows stay in `backlog`, to be saved first by the next call.
+        Delivering the same rows again changes nothing. When the database takes none (held, full, damaged), the rows
+        are on disk in the spool before StoreBusy is raised, and are saved first, in order, by the next call.
         """
         arriving = readings.checked(rows, self._database.report)
-        new = 0
         with self._saving:
+            try:
+                new = self._drain()
+            except StoreBusy:
+                self._put_by(list(arriving))
+                raise
             while batch := list(islice(arriving, _BATCH)):
-                self._backlog.extend(batch)
                 try:
-                    new += self._drain()
+                    new += self._save(batch)
                 except StoreBusy:
-                    self._backlog.extend(arriving)
-                    self._forget_oldest()
+                    self._put_by([*batch, *arriving])
                     raise
-            return new + self._drain()
+            return new
 
     def _drain(self) -> int:
-        """Write the backlog, oldest first; what is committed leaves it."""
+        """What waits, oldest first: the spool, then what did not even fit there."""
         new = 0
-        while self._backlog:
-            batch = list(islice(self._backlog, _BATCH))
-            numbers = self._points.numbers({row[0] for row in batch}, attempts=1)
-            kept = [(numbers[point], at, value, readings.CODES[quality]) for point, at, value, quality in batch]
-            new += self._database.write("save readings", partial(self._keep, kept), attempts=1)
+        if self._spool is not None and self._spool.rows:
+            for frame in self._spool.frames():
+                for first in range(0, len(frame), _BATCH):
+                    new += self._save(frame[first : first + _BATCH])
+            self._spool.clear()
+        while self._unspooled:
+            batch = list(islice(self._unspooled, _BATCH))
+            new += self._save(batch)
             for _ in batch:
-                self._backlog.popleft()
+                self._unspooled.popleft()
         return new
+
+    def _save(self, batch: Sequence[readings.Row]) -> int:
+        numbers = self._points.numbers({row[0] for row in batch}, attempts=1)
+        kept = [(numbers[point], at, value, readings.CODES[quality]) for point, at, value, quality in batch]
+        return self._database.write("save readings", partial(self._keep, kept), attempts=1)
 
     def _keep(self, rows: list[readings.Kept], connection: Connection) -> int:
         return readings.keep(connection, rows, self._database.report)
 
-    def _forget_oldest(self) -> None:
-        lost = len(self._backlog) - _BACKLOG
+    def _put_by(self, rows: list[readings.Row]) -> None:
+        """Onto the disk; and if that is full too, into memory, where a power cut would take them."""
+        if not rows:
+            return
+        if self._spool is not None and not self._unspooled:
+            try:
+                self._spool.append(rows)
+                return
+            except OSError as error:
+                self._database.report(Concern("spool-failed", f"{len(rows)} readings wait in memory only: {error}"))
+        self._unspooled.extend(rows)
+        lost = len(self._unspooled) - _BACKLOG
         if lost > 0:
             for _ in range(lost):
-                self._backlog.popleft()
-            self._database.report(Concern("readings-lost", f"{lost} readings: the backlog holds {_BACKLOG}"))
+                self._unspooled.popleft()
+            self._database.report(Concern("readings-lost", f"{lost} readings: memory holds {_BACKLOG}"))
 
     def save_series(self, series: Iterable[tuple[str, Slots, Floats]]) -> int:
         """Keep whole series, for weeks of history: (point, quarter-hours, values). Returns how many are new.
@@ -281,6 +316,29 @@ class Store:
             for point, value, by, reason, until in rows
         }
 
+    # Assets out of service
+
+    def save_maintenance(self, asset: str, by: str, reason: str, until: datetime) -> None:
+        """A person takes an asset out of service until an instant; a second time replaces the first."""
+        sql = """
+            INSERT INTO maintenance (asset, "by", reason, until_us) VALUES (?, ?, ?, ?)
+            ON CONFLICT (asset) DO UPDATE
+            SET "by" = excluded."by", reason = excluded.reason, until_us = excluded.until_us
+            """
+        row = (asset, by, reason, to_us(until))
+        self._database.write("save maintenance", lambda c: execute(c, sql, row))
+
+    def end_maintenance(self, asset: str) -> bool:
+        """The asset is in service again before its time. False: it was."""
+        sql = "DELETE FROM maintenance WHERE asset = ?"
+        return bool(self._database.write("end maintenance", lambda c: execute(c, sql, (asset,))))
+
+    def out_of_service(self, now: datetime) -> dict[str, tuple[str, str, datetime]]:
+        """The assets nobody may write to at `now`: (by whom, why, until when)."""
+        sql = 'SELECT asset, "by", reason, until_us FROM maintenance WHERE until_us > ? ORDER BY asset'
+        rows = self._database.read("maintenance", lambda c: fetch_all(c, sql, (to_us(now),)))
+        return {asset: (by, reason, from_us(until)) for asset, by, reason, until in rows}
+
     # Decisions
 
     def save_decision(self, slot: int, record: Mapping[str, Any]) -> None:
@@ -314,6 +372,47 @@ class Store:
         record = json.loads(zlib.decompress(bytes(rows[0][0])))
         assert isinstance(record, dict)
         return record
+
+    # Forgetting
+
+    def erase(self, asset: str, until: datetime) -> int:
+        """Delete what was measured and commanded at one asset before an instant, sums and conflicts too.
+
+        Days and hours that reach beyond the instant are kept. Returns how many rows went.
+        """
+        seconds = int(as_utc(until).timestamp())
+        day = int(as_utc(until).strftime("%Y%m%d"))
+        parts = (
+            ("reading", "at", seconds),
+            ("reading_conflict", "at", seconds),
+            ("hourly", "hour", seconds - 3600),
+            ("daily", "day", day),
+            ("setpoint_change", "at", seconds),
+            ("latest", "at_us", to_us(until)),
+        )
+
+        def write(connection: Connection) -> int:
+            numbers = fetch_all(connection, "SELECT id FROM point WHERE name LIKE ?", (f"{asset}/%",))
+            return sum(
+                execute(connection, f"DELETE FROM {table} WHERE point_id = ? AND {column} < ?", (number, before))
+                for (number,) in numbers
+                for table, column, before in parts
+            )
+
+        return self._database.write("erase", write)
+
+    # Seals
+
+    def seal_days(self, now: datetime) -> list[int]:
+        """Seal the civil days that are over, as 20260329. Returns those newly sealed."""
+        return self._database.write("seal days", lambda c: seal.seal_due(c, now))
+
+    def sealed_days(self) -> list[int]:
+        return self._database.read("sealed days", seal.sealed_days)
+
+    def damaged_days(self, days: list[int] | None = None) -> dict[int, str]:
+        """Sealed days (of `days`, or of all) whose readings are not what was sealed, with what differs."""
+        return self._database.read("damaged days", lambda c: seal.damaged(c, days))
 
     # Figures
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, LargeBinary, Text
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.sqlite import INTEGER, REAL
 from sqlmodel import Field, SQLModel
 
@@ -200,6 +200,61 @@ class OverrideRow(SQLModel, table=True):
     by: str = _text()
     reason: str = _text()
     until_us: int = _whole()
+
+
+class MaintenanceRow(SQLModel, table=True):
+    """An asset that a person took out of service: nothing is written to it until then."""
+
+    __tablename__ = "maintenance"
+    __table_args__ = (_STRICT,)
+    asset: str = Field(sa_column=Column(Text, primary_key=True))
+    by: str = _text()
+    reason: str = _text()
+    until_us: int = _whole()
+
+
+class AlarmRow(SQLModel, table=True):
+    """An alarm from raised to cleared; `ems.store.alarms` explains its life."""
+
+    __tablename__ = "alarm"
+    number: int | None = Field(default=None, sa_column=Column(Whole, primary_key=True))
+    kind: str = _text()
+    subject: str = _text()
+    detail: str = _text()
+    raised_us: int = _whole()
+    last_us: int = _whole()
+    times: int = _whole()
+    acknowledged_us: int | None = _whole(null=True)
+    acknowledged_by: str = _text()
+    shelved_until_us: int | None = _whole(null=True)
+    shelved_by: str = _text()
+    notified_us: int | None = _whole(null=True)
+    escalated_us: int | None = _whole(null=True)
+    cleared_us: int | None = _whole(null=True)
+
+    __table_args__ = (
+        Index(
+            "alarm_open",
+            "kind",
+            "subject",
+            unique=True,
+            sqlite_where=text("cleared_us IS NULL"),
+            postgresql_where=text("cleared_us IS NULL"),
+        ),
+        Index("alarm_by_time", "raised_us"),
+        _STRICT,
+    )
+
+
+class SealedDay(SQLModel, table=True):
+    """The checksum over all readings of a civil day that is over; `ems.store.seal` explains it."""
+
+    __tablename__ = "sealed_day"
+    __table_args__ = (_STRICT,)
+    day: int = _key()  # local date as 20260329
+    n: int = _whole()  # rows under the seal
+    crc: int = _whole()
+    sealed_us: int = _whole()
 
 
 metadata = SQLModel.metadata

@@ -23,7 +23,7 @@ from ems.study.kpi import TERMS
 from ems.study.part import PartError
 from ems.study.report import report
 from ems.study.run import CONTROLLERS, Case, staged
-from ems.study.study import OURS, Question, Result, compare, study
+from ems.study.study import ORACLE, OURS, Question, Result, compare, study
 
 BUILDINGS, SCENARIOS = defaults.folder("buildings"), defaults.folder("scenarios")
 SHOWN = (
@@ -69,15 +69,20 @@ def simulate(
         raise typer.BadParameter(
             f"{', '.join(unknown)} is no opponent; there are {', '.join(CONTROLLERS[1:])}", param_hint="--opponents"
         )
-    chosen = tuple(c for c in CONTROLLERS if c in names or (ours and c == OURS))
-    if not chosen:
-        raise typer.BadParameter("nobody is to run; name opponents, or leave --no-ours out", param_hint="--opponents")
     case = Case(
         buildings, place, OURS, 0, hours=hours, changes=tuple(change or ()), replan_every=replan_every,
         horizon_slots=horizon, data=data,
     )  # fmt: skip
     try:
         described = read_scenario(place)
+        chosen = tuple(c for c in CONTROLLERS if c in names or (ours and c == OURS))
+        if described.only_opponents:
+            chosen = tuple(c for c in chosen if c not in (OURS, ORACLE))
+            err.print(f"{described.name} is too long to plan through: ours and oracle stay out")
+        if not chosen:
+            raise typer.BadParameter(
+                "nobody is to run; name opponents, or leave --no-ours out", param_hint="--opponents"
+            )
         first = tuple(range(described.seed, described.seed + seeds))
         questions = [Question(case, first, chosen, folder, workers or os.cpu_count() or 1)]
         if other:
@@ -202,5 +207,10 @@ def _faults(place: Path, answer: Mapping[str, Any]) -> list[str]:
         *answer["J"],
         *(k for k in ("saving", "saving_possible", "saving_captured", "worse_for_anybody") if answer[k]),
     }
-    expected = {n: e for n, e in read_expected(place).items() if "/" in n and n.partition("/")[0] in ran}
+    whole = answer["hours"] >= 24 * read_scenario(place).days - 1e-6
+    expected = {
+        n: e
+        for n, e in read_expected(place).items()
+        if "/" in n and n.partition("/")[0] in ran and (whole or not e.whole_only)
+    }
     return faults(expected, flat(answer))

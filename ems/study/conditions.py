@@ -157,6 +157,11 @@ class StagedWorld(World):
         return self._physics.residents.setpoint_c
 
     @property
+    def usual_c(self) -> Floats:
+        """What they are set to when nobody has turned them, degC."""
+        return self._physics.residents.usual_c
+
+    @property
     def physics(self) -> Any:
         """The parts themselves, for the oracle, who may look."""
         return self._physics

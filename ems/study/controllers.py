@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from ems.assets import ASSET_FILES, ChargePoint
 from ems.command import Setpoint
 from ems.district import District
-from ems.forecast import forecast
-from ems.optimise import Plan, plan
+from ems.forecast import Experience, forecast
+from ems.loop.insight import Insight
+from ems.optimise import NOT_AT_ALL, Memory, Plan, plan
 from ems.optimise.plan import outlook_of
 from ems.series import Floats, Forecast, History
 from ems.slots import Slots, slot_number
@@ -37,6 +38,8 @@ class Ours:
         self.solved: Plan | None = None
         self.forecasts: dict[str, Forecast] = {}
         self.plan_seconds: list[float] = []
+        # As in service: what rooms and forecasts have shown, and what spares the next plan its beginnings.
+        self.insight, self.experience, self.memory = Insight(district), Experience(), Memory()
 
     async def forecast(
         self, history: History, weather: Mapping[str, Forecast], slots: Slots, issued_at: datetime
@@ -52,7 +55,7 @@ class Ours:
         begun = time.perf_counter()
         snapshot = self.informed(snapshot)
         if self.solved is None or self.is_due(slots):
-            self.solved = plan(self.district, snapshot, self.forecasts, slots, self.solved)
+            self.solved = self.decide(snapshot, slots)
             self.plan_seconds.append(time.perf_counter() - begun)
             return self.solved, self.plan_seconds[-1]
         # Who came since the last plan charges at once, within what the cable leaves, until the next plan knows of it.
@@ -66,7 +69,15 @@ class Ours:
     def expect(
         self, history: History, weather: Mapping[str, Forecast], slots: Slots, issued_at: datetime
     ) -> dict[str, Forecast]:
-        return forecast(self.district, history, weather, slots, issued_at)
+        made = forecast(self.district, history, weather, slots, issued_at, self.experience)
+        self.insight.learn(history)
+        return made
+
+    def decide(self, snapshot: Snapshot, slots: Slots) -> Plan:
+        """A new plan, of the district as far as it is known."""
+        known = self.insight
+        seen = known.seen(snapshot)
+        return plan(known.district, seen, self.forecasts, slots, self.solved, self.memory, effort=NOT_AT_ALL)
 
     def informed(self, snapshot: Snapshot) -> Snapshot:
         """What this controller knows beyond the measurements: nothing."""
@@ -93,6 +104,7 @@ class Oracle(Ours):
     def expect(
         self, history: History, weather: Mapping[str, Forecast], slots: Slots, issued_at: datetime
     ) -> dict[str, Forecast]:
+        self.insight.learn(history)
         return sliced(self.known, slots, issued_at)
 
     def informed(self, snapshot: Snapshot) -> Snapshot:
@@ -101,7 +113,8 @@ class Oracle(Ours):
         for k, point in enumerate(points.points):
             if points.plugged[k] and points.needed_kwh[k] > 0:
                 leaves = datetime.fromtimestamp(int(points.leaves[k]) * 60, tz=UTC)
-                sessions[point.name] = Session(point.name, float(points.needed_kwh[k]), leaves)
+                most_kw = point.kw(float(points.most_a[k]))
+                sessions[point.name] = Session(point.name, float(points.needed_kwh[k]), leaves, most_kw=most_kw)
         return replace(snapshot, sessions=sessions)
 
 

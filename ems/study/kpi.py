@@ -16,6 +16,7 @@ from ems.market import Prices, prices
 from ems.series import Floats
 from ems.slots import Slots
 from ems.study.record import Record, Stock
+from ems.study.use import use
 
 START_WEAR_EUR = 0.5  # per compressor start (assumption: 40 000 euro over 80 000 starts)
 HOT_WATER_COP, HEATING_COP, COOLING_COP = 2.8, 4.5, 5.0  # of order, to price what is left in stores
@@ -222,9 +223,12 @@ def _kpis(district: District, record: Record, cost: dict[str, float], kept: dict
         "charging_missing_kwh": float(totals["missing"].sum()),
         "charging_ready": 1.0 - _share(float(totals["missing"].sum()), needed),
         "cars_not_ready": float(record.not_ready),
+        "local_control_share": record.slots_alone / slots.count,
+        "overrides_per_day": record.turns / days,
         "setpoint_changes_per_day": record.setpoints_written / days,
         "battery_throughput_kwh": sum(float(np.maximum(-device[n], 0).sum()) for n in district.of(Battery)),
     }
+    found |= use(district, record)
     found |= {f"setpoint_changes_per_day/{kind}": n / days for kind, n in record.setpoint_changes.items()}
     found |= {f"peak_kw/{n}": kw for n, kw in peaks.items()}
     return found

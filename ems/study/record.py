@@ -67,8 +67,19 @@ class Record:
     not_ready: int
     battery_kwh: Floats  # (N,) stored in all batteries
     compressor_kwh: Floats  # (N,)
+    made_kwh: dict[str, Floats]  # heat (heating and hot water) and cold out of all plants, (N,)
     setpoints_written: int = 0
     setpoint_changes: dict[str, int] = field(default_factory=dict)  # by kind of asset
+    slots_alone: int = 0  # in which no command stood: everything under local control
+    turns: int = 0  # of thermostats by residents, away from what they usually ask for
+
+
+# What is kept of every slot (a year has 35 040 of them): by name, or only its sum.
+PER_SLOT = ("import", "export", "device", "plant_loop")
+SUMS_PER_SLOT = (
+    "home", "recovered", "zone_heat", "zone_cold", "draw", "cars", "compressor", "made_heating", "made_hot_water",
+    "made_cold",
+)  # fmt: skip
 
 
 class Recorder:
@@ -95,12 +106,16 @@ class Recorder:
         self._before = _counted(truth)
         self._begin = {k: v.copy() for k, v in self._before.items()}
         self._sessions, self._not_ready = truth.cars.sessions, truth.cars.not_ready
+        self._asked, self.turns = world.asked_c.copy(), 0
         self._start = stock(district, truth)
         self._start_at = world.now
 
     def sample(self) -> None:
         zones, hours = self.world.truth.zones, SAMPLE_MINUTES / 60
         inside = zones.temperature_c
+        turned = (self.world.asked_c != self._asked) & (self.world.asked_c != self.world.usual_c)
+        self.turns += int(turned.sum())
+        self._asked = self.world.asked_c.copy()
         asked = np.clip(self.world.asked_c, self._floor, self._ceiling)
         low = np.maximum(asked - self._flexing, self._floor) - SENSOR_K
         here = zones.present
@@ -116,7 +131,8 @@ class Recorder:
     def close_slot(self) -> None:
         truth = self.world.truth
         now = _counted(truth)
-        row = {name: now[name] - self._before[name] for name in now}
+        row = {name: now[name] - self._before[name] for name in PER_SLOT}
+        row |= {name: np.array((now[name] - self._before[name]).sum()) for name in SUMS_PER_SLOT}
         row |= {
             "zone_c": truth.zones.temperature_c.copy(),
             "tank_top_c": truth.tanks.layers_c[:, 0].copy(),
@@ -144,18 +160,18 @@ class Recorder:
             import_kwh=rows["import"],
             export_kwh=rows["export"],
             device_kwh=rows["device"],
-            home_kwh=rows["home"].sum(axis=1),
+            home_kwh=rows["home"],
             zone_c=rows["zone_c"],
             tank_top_c=rows["tank_top_c"],
             tank_return_c=rows["tank_return_c"],
             outdoor_c=rows["outdoor_c"],
             seawater_c=rows["seawater_c"],
             loop_into_plants_kwh=rows["plant_loop"],
-            recovered_kwh=rows["recovered"].sum(axis=1),
-            heat_kwh=rows["zone_heat"].sum(axis=1),
-            cold_kwh=rows["zone_cold"].sum(axis=1),
-            draw_kwh=rows["draw"].sum(axis=1),
-            car_kwh=rows["cars"].sum(axis=1),
+            recovered_kwh=rows["recovered"],
+            heat_kwh=rows["zone_heat"],
+            cold_kwh=rows["zone_cold"],
+            draw_kwh=rows["draw"],
+            car_kwh=rows["cars"],
             too_cold_k_h=self.too_cold,
             too_hot_k_h=self.too_hot,
             occupied_h=self.occupied_h,
@@ -165,7 +181,12 @@ class Recorder:
             sessions=truth.cars.sessions - self._sessions,
             not_ready=truth.cars.not_ready - self._not_ready,
             battery_kwh=rows["battery_stored"],
-            compressor_kwh=rows["compressor"].sum(axis=1),
+            compressor_kwh=rows["compressor"],
+            turns=self.turns,
+            made_kwh={
+                "heat": rows["made_heating"] + rows["made_hot_water"],
+                "cold": rows["made_cold"],
+            },
         )
 
 
@@ -177,7 +198,7 @@ def _counted(truth: Truth) -> dict[str, Floats]:
         "home": electric.home_kwh, "curtailed": electric.curtailed_kwh, "battery_loss": electric.battery_loss_kwh,
         "zone_heat": zones.heat_kwh, "zone_cold": zones.cold_kwh,
         "charge": tanks.charge_kwh, "draw": tanks.draw_kwh, "heater": tanks.heater_kwh, "unmet": tanks.unmet_kwh,
-        "riser_loss": tanks.riser_loss_kwh, "cool_minutes": tanks.cool_minutes,
+        "riser_loss": tanks.riser_loss_kwh, "standing": tanks.standing_kwh, "cool_minutes": tanks.cool_minutes,
         "return_cool_minutes": tanks.return_cool_minutes,
         "compressor": plants.compressor_kwh, "plant_pumps": plants.pumps_kwh, "plant_loop": plants.loop_kwh,
         "recovered": plants.recovered_kwh, "starts": plants.starts,

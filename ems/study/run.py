@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ems.command import Command, Outcome, Written
 from ems.district import District, read_district
+from ems.estimate import observed_points
 from ems.feeds import write_weather_file
 from ems.forecast import history_points
 from ems.loop.clock import LockStep
 from ems.loop.control import Control, Event, Settings
 from ems.loop.planner import Planner
+from ems.points import Sample
 from ems.series import Floats
 from ems.simulate.direct import DirectField
 from ems.simulate.past import past
@@ -27,6 +29,7 @@ from ems.simulate.replay import Replay
 from ems.simulate.scenario import Scenario, read_scenario
 from ems.slots import SLOT, Slots, floor
 from ems.store import Store
+from ems.store.readings import Row
 from ems.study.change import changed
 from ems.study.conditions import ShiftedWeather, StagedWorld, with_periods
 from ems.study.controllers import Oracle, Ours
@@ -38,6 +41,7 @@ from ems.study.truth import foreknowledge
 
 Past = Mapping[str, tuple[Slots, Floats]]
 CONTROLLERS = ("ours", "rules-tuned", "rules", "local", "oracle")
+PLANNING = ("ours", "oracle")  # who learns from the days before
 FORECAST_SLOTS = 4 * 60  # of a weather file
 FORECAST_EVERY = timedelta(hours=1)
 
@@ -57,7 +61,7 @@ class Case:
     data: Path | None = None  # of replayed series
 
 
-@dataclass
+@dataclass(repr=False)  # asyncio writes down what a task returned when it ends, and a district is long
 class Run:
     """What came of a case."""
 
@@ -97,10 +101,23 @@ class SlotBell:
         return None
 
 
+class ForecastStore(Store):
+    """The site's store, which keeps only what forecasts will ask for: nobody else reads a study's database."""
+
+    wanted: frozenset[str] = frozenset()
+
+    def save_readings(self, rows: Iterable[Row]) -> int:
+        return super().save_readings(row for row in rows if row[0] in self.wanted)
+
+    def save_latest(self, samples: Mapping[str, Sample]) -> None:
+        return None
+
+
 class CountingField(DirectField):
-    """The field, which also counts whose set points really changed."""
+    """The field, which also counts whose set points really changed, and slots in which no command stands."""
 
     changes: Counter[str]
+    slots_alone: int = 0
 
     async def write(self, commands: Sequence[Command]) -> list[Outcome]:
         outcomes = await super().write(commands)
@@ -114,7 +131,7 @@ class CountingField(DirectField):
 def run(case: Case, *, history: Past | None = None) -> Run:
     """Run a case to its end. `history` is known before the start; without it, it is simulated when it is needed."""
     district, scenario = staged(case)
-    if history is None and case.controller == "ours":
+    if history is None and case.controller in PLANNING:
         history = simulated_past(district, scenario, case.seed)
     return run_with(
         case, district, scenario, lambda world: planner_of(case, district, scenario, world), history=history or {}
@@ -152,11 +169,16 @@ def slot_count(scenario: Scenario) -> int:
     return max(round(scenario.days * 96), 1)
 
 
+def looked_at(district: District) -> frozenset[str]:
+    """The points whose past a planner asks for."""
+    return frozenset([*history_points(district), *observed_points(district)])
+
+
 def simulated_past(district: District, scenario: Scenario, seed: int) -> dict[str, tuple[Slots, Floats]]:
     """The days before the start as the meters would have recorded them, of the points that forecasts use."""
     if scenario.history_days == 0:
         return {}
-    wanted = set(history_points(district))
+    wanted = looked_at(district)
     weather = ShiftedWeather.under(scenario, district, seed)
     known = past(district, end=scenario.start, days=scenario.history_days, seed=seed, weather=weather)
     return {point: (slots, values) for point, slots, values in known if point in wanted}
@@ -193,13 +215,16 @@ async def _run(
 
     async def after_cycle(control: Control) -> None:
         """The last slot runs under its own commands; only then are the devices given back."""
+        field.slots_alone += not field.standing
         if clock.now() + SLOT >= end:
             await clock.step(SLOT)
             record.append(recorder.record())
             record[0].setpoint_changes = dict(field.changes)
+            record[0].slots_alone = field.slots_alone
             control.stop()
 
-    store = Store.open(f"sqlite:///{folder / 'site.db'}", attempts=1)
+    store = cast(ForecastStore, ForecastStore.open(f"sqlite:///{folder / 'site.db'}", attempts=1))
+    store.wanted = looked_at(district) if case.controller in PLANNING else frozenset()
     try:
         if history:
             store.save_series([(point, slots, values) for point, (slots, values) in history.items()])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from ems.simulate.scenario import read_scenario
 from ems.slots import Slots
 from ems.study.kpi import TERMS, slot_prices
 from ems.study.record import Record
-from ems.study.run import Case, Past, run, simulated_past, staged, summary
+from ems.study.run import PLANNING, Case, Past, run, simulated_past, staged, summary
 
 Result = dict[str, Any]
 OURS, BASELINE, ORACLE = "ours", "rules-tuned", "oracle"
@@ -81,7 +82,7 @@ def study(
 
 def perform(case: Case, file: Path) -> Result:
     """One run, kept in a file that is complete or absent."""
-    history = _kept_past(case, file.parent) if case.controller == OURS else None
+    history = _kept_past(case, file.parent) if case.controller in PLANNING else None
     done = run(case, history=history)
     result = summary(done) | {"series": series(done.district, done.record)}
     torn = file.with_suffix(".tmp")
@@ -105,7 +106,7 @@ def _kept_past(case: Case, folder: Path) -> Past:
             return {str(p): (slots, row) for p, row in zip(kept["points"], kept["values"], strict=True)}
     known = simulated_past(district, scenario, case.seed)
     if known:
-        torn = file.with_suffix(".tmp.npz")
+        torn = file.with_suffix(f".{os.getpid()}.npz")  # two studies may make the same past at once
         np.savez_compressed(torn, points=np.array(list(known)), values=np.array([row for _, row in known.values()]))
         torn.replace(file)
     return known

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 
-from ems.store import Account
+from ems.store import Account, Role
 
 MOST_FORM_BYTES = 4096
 
@@ -23,13 +23,26 @@ class Permission(Enum):
 
     EVERYBODY = "everybody"
     SIGNED_IN = "signed in"
-    MANAGER = "manager"
-    RESIDENT = "resident"  # of the home that the session belongs to; no address names a home
+    HOME = "see a home"  # the one that the session belongs to; no address names a home
+    RESIDENT = "act for a home"
+    MANAGER = "run the district"
+    DEVICES = "see devices"
+    AUDIT = "read the audit"
 
     def allows(self, account: Account | None) -> bool:
         if self is Permission.EVERYBODY:
             return True
-        return account is not None and self.value in ("signed in", account.role)
+        return account is not None and (self is Permission.SIGNED_IN or account.role in ROLES[self])
+
+
+STAFF: frozenset[Role] = frozenset({"manager", "admin"})
+ROLES: dict[Permission, frozenset[Role]] = {
+    Permission.HOME: frozenset({"resident", "caregiver"}),
+    Permission.RESIDENT: frozenset({"resident"}),
+    Permission.MANAGER: STAFF,
+    Permission.DEVICES: STAFF | {"installer"},
+    Permission.AUDIT: STAFF | {"auditor"},
+}
 
 
 class Attempts:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -12,14 +14,28 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ems.district import District
-from ems.store import People, Store
+from ems.store import People, Store, StoreError
+from ems.web.abnormal import Abnormal
 from ems.web.access import Permission
+from ems.web.alarms import AlarmPages
+from ems.web.api import ROOT, Api
+from ems.web.car import Car
+from ems.web.devices import Devices
 from ems.web.door import Door
 from ems.web.figures import balance, figures, price_chart
+from ems.web.help import Help
+from ems.web.holds import Holds
 from ems.web.live import Live
 from ems.web.manager import Manager
+from ems.web.messages import Messages
+from ems.web.metrics import CONTENT_TYPE, metrics
+from ems.web.my_data import MyData
 from ems.web.pages import Pages, Visit
 from ems.web.resident import Resident
+from ems.web.shelf import Shelf, minute
+from ems.web.staff import Staff
+from ems.web.ticks import Ticks
+from ems.web.warmth import Warmth
 
 # Nothing from anywhere else, nothing inline; no page may be framed. Our own pages are told where a form comes from.
 HEADERS = {
@@ -64,27 +80,65 @@ def create_app(
     district: District,
     people: People | None = None,
     clock: Callable[[], datetime] | None = None,
+    folder: Path | None = None,
+    live_every_s: float = 1.0,
 ) -> FastAPI:
     """The pages of one site.
 
     `now` is the site's time, handed in: the pages ask no clock. The store is opened read-only, and need not exist yet.
     `district` gives the names, and says which points belong to dwellings and are therefore not shown one by one.
     `people` knows who may sign in; without it there is only what everybody may see. `clock` is people's time, by which
-    sessions end, in a demo whose site time runs faster; without it they follow `now`.
+    sessions end, in a demo whose site time runs faster; without it they follow `now`. `folder` is where the control
+    process looks for what must work without any database (`ems.store.requests`); without it nothing can be handed back.
+    `live_every_s` is how often open pages are told of news, real seconds.
     """
-    app = FastAPI(title="Smartseille EMS", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(GZipMiddleware, minimum_size=500)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with ticks.running():
+            yield
+
+    app = FastAPI(title="Smartseille EMS", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.add_middleware(GZipMiddleware, minimum_size=500, compresslevel=6)
     app.add_middleware(SecurityHeaders)
-    pages = Pages(app, Store.read_only(store_url), now, district, people, clock or now)
+    store, peoples = Store.read_only(store_url), clock or now
+
+    def state() -> Hashable:
+        """What every page is made from. Pages tell the time to the minute."""
+        stamps = (store.stamp(), None if people is None else people.stamp())
+        return None if None in stamps[:1] else (*stamps, minute(now()), minute(peoples()))
+
+    app.add_middleware(Shelf, state=state)
+    pages = Pages(app, store, now, district, people, peoples, folder)
+    ticks = Ticks(pages, live_every_s)
     Public(pages)
     if people is not None:
         Door(pages, people)
         Manager(pages, people)
-        Resident(pages)
+        Resident(pages, people)
+        Warmth(pages, people)
+        Car(pages, people)
+        Help(pages, people)
+        MyData(pages, people)
+        Abnormal(pages, people)
+        AlarmPages(pages, people)
+        Holds(pages, people)
+        Messages(pages, people)
+        Devices(pages)
+        Staff(pages, people)
+        Api(pages, people)
 
     async def told(request: Request, error: Exception) -> Response:
-        response = pages.error(request, error.status_code if isinstance(error, HTTPException) else 500)
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        response: Response
+        if request.url.path.startswith(ROOT):
+            told = error.detail if isinstance(error, HTTPException) else "this could not be answered"
+            response = JSONResponse({"detail": told}, status_code=status)
+        else:
+            response = pages.error(request, status)
         response.headers.update({**HEADERS, "Cache-Control": "no-store"})
+        if isinstance(error, HTTPException) and error.headers is not None:
+            response.headers.update(error.headers)
         return response
 
     app.add_exception_handler(HTTPException, told)
@@ -97,8 +151,9 @@ class Public:
 
     def __init__(self, pages: Pages) -> None:
         self.pages = pages
-        pages.route("/", Permission.EVERYBODY, self.overview)
+        pages.route("/", Permission.EVERYBODY, self.overview, keep=True)
         pages.route("/healthz", Permission.EVERYBODY, self.health)
+        pages.route("/metrics", Permission.EVERYBODY, self.metrics)
         pages.route("/static/{name}", Permission.EVERYBODY, self.asset)
 
     def overview(self, visit: Visit) -> Response:
@@ -127,6 +182,14 @@ class Public:
             "age_s": None if age is None else round(age.total_seconds(), 1),
         }
         return JSONResponse(state, status_code=200 if state["controlled"] else 503)
+
+    def metrics(self, visit: Visit) -> Response:
+        """The same and more for Prometheus."""
+        try:
+            alarms = self.pages.store.alarms.open()
+        except StoreError:
+            alarms = []  # there is no site yet
+        return Response(metrics(self.pages.record("en"), alarms), media_type=CONTENT_TYPE)
 
     def asset(self, visit: Visit, name: str) -> Response:
         return self.pages.static_file(name)

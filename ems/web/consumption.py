@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -62,6 +62,10 @@ class Day:
     def over(self) -> bool:
         return self.due == self.slots.count
 
+    def without_electricity(self) -> Day:
+        """The same for whom it is not to be shown."""
+        return replace(self, due=0, use={**self.use, ELECTRICITY: _hidden(self.use[ELECTRICITY])})
+
 
 @dataclass(frozen=True)
 class Days:
@@ -71,6 +75,15 @@ class Days:
     use: dict[str, Use]
     temperature: tuple[float | None, ...]  # means
     partly: frozenset[date]  # days whose record has gaps, or that are not over
+
+    def without_electricity(self) -> Days:
+        """The same for whom it is not to be shown."""
+        return replace(self, use={**self.use, ELECTRICITY: _hidden(self.use[ELECTRICITY])}, partly=frozenset())
+
+
+def _hidden(use: Use) -> Use:
+    count = len(use.amounts)
+    return Use((None,) * count, (False,) * count)
 
 
 def local_day(day: date, zone: ZoneInfo) -> Slots:

@@ -1,4 +1,4 @@
-"""The way in and out: signing in by code, signing out, and which sign-ins still hold."""
+"""The way in and out: signing in by code or password, signing out, and which sign-ins still hold."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi import Response
 from starlette.exceptions import HTTPException
 
 from ems.store import People
+from ems.store.people import LEAST_PASSWORD
 from ems.web.access import (
     SESSION,
     VISIT,
@@ -23,7 +24,8 @@ from ems.web.pages import START, Pages, Visit
 
 _AT_ONCE = 2  # codes looked up at the same time: 16 MB and 50 ms each
 _WAIT_S = 5.0
-_SHOWN = 10  # lines of who looked
+MOST_KEYS = 5
+MOST_PASSWORD = 200  # characters
 
 
 class Door:
@@ -39,6 +41,10 @@ class Door:
         pages.route("/sign-out", Permission.SIGNED_IN, self.sign_out, "POST")
         pages.route("/access", Permission.SIGNED_IN, self.access)
         pages.route("/access/end", Permission.SIGNED_IN, self.end, "POST")
+        pages.route("/access/keys", Permission.SIGNED_IN, self.keys)
+        pages.route("/access/keys", Permission.SIGNED_IN, self.change_keys, "POST")
+        pages.route("/access/password", Permission.SIGNED_IN, self.choose_password)
+        pages.route("/access/password", Permission.SIGNED_IN, self.set_password, "POST")
 
     def ask(self, visit: Visit) -> Response:
         if visit.account is not None:
@@ -57,11 +63,17 @@ class Door:
         if not self._looking.acquire(timeout=_WAIT_S):
             raise HTTPException(503)
         try:
-            account = self.people.account_of(str(visit.form.get("code", ""))[:64], now)
+            if password := str(visit.form.get("password", ""))[:MOST_PASSWORD]:
+                account = self.people.account_by_password(str(visit.form.get("name", ""))[:100], password, now)
+            else:
+                account = self.people.account_of(str(visit.form.get("code", ""))[:64], now)
         finally:
             self._looking.release()
         if account is None:
-            trouble = visit.words.text("This code opens nothing. Please compare it with your letter.")
+            if password:
+                trouble = visit.words.text("This name and password open nothing.")
+            else:
+                trouble = visit.words.text("This code opens nothing. Please compare it with your letter.")
             return self._ask(visit, trouble, status=422)
         self.attempts.forget(address)
         response = visit.to(START[account.role])
@@ -76,18 +88,59 @@ class Door:
         return response
 
     def access(self, visit: Visit) -> Response:
-        """The sign-ins that hold, and to a resident who looked."""
+        """The sign-ins that hold, and a password."""
         return self.pages.page(
             visit,
             "access.html",
             sessions=self.people.sessions(visit.who, self.pages.clock()),
             this=self.people.key(token_of(visit.request)),
-            looked=self.people.looked_at(visit.who.home, _SHOWN) if visit.who.home else None,
         )
 
     def end(self, visit: Visit) -> Response:
         if not self.people.end_session(visit.who, str(visit.form.get("key", ""))[:128], self.pages.clock()):
             raise HTTPException(404)
+        return visit.to("/access")
+
+    def keys(self, visit: Visit) -> Response:
+        return self._keys(visit)
+
+    def _keys(self, visit: Visit, made: str = "") -> Response:
+        held = self.people.tokens(visit.who, self.pages.clock())
+        return self.pages.page(visit, "keys.html", keys=held, made=made, most=MOST_KEYS)
+
+    def change_keys(self, visit: Visit) -> Response:
+        """A new key to the API, shown once, or the end of one."""
+        now = self.pages.clock()
+        match visit.given("do", 12):
+            case "make":
+                if len(self.people.tokens(visit.who, now)) >= MOST_KEYS or not visit.given("label", 40):
+                    raise HTTPException(422)
+                return self._keys(visit, self.people.make_token(visit.who, visit.given("label", 40), "read", now))
+            case "end":
+                if not self.people.end_token(visit.who, visit.given("key", 128), now):
+                    raise HTTPException(404)
+            case _:
+                raise HTTPException(422)
+        return visit.to("/access/keys")
+
+    def choose_password(self, visit: Visit) -> Response:
+        return self._choose(visit)
+
+    def _choose(self, visit: Visit, trouble: str = "", status: int = 200) -> Response:
+        return self.pages.page(visit, "password.html", status=status, trouble=trouble, least=LEAST_PASSWORD)
+
+    def set_password(self, visit: Visit) -> Response:
+        """Instead of the code, which ends. Hashing is bounded: 64 MiB and a quarter of a second each."""
+        password = visit.given("password", MOST_PASSWORD)
+        if len(password) < LEAST_PASSWORD:
+            trouble = visit.words.text("Choose at least {least} characters.", least=LEAST_PASSWORD)
+            return self._choose(visit, trouble, 422)
+        if not self._looking.acquire(timeout=_WAIT_S):
+            raise HTTPException(503)
+        try:
+            self.people.set_password(visit.who, password, self.pages.clock())
+        finally:
+            self._looking.release()
         return visit.to("/access")
 
     def _ask(self, visit: Visit, trouble: str = "", status: int = 200) -> Response:
@@ -97,6 +150,7 @@ class Door:
             "sign_in.html",
             status=status,
             trouble=trouble,
+            code=visit.request.query_params.get("code", "")[:40],
             visit_token=form_token(secret),
         )
         give_cookie(visit.request, response, VISIT, secret)

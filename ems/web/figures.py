@@ -206,7 +206,7 @@ def marks(slots: Slots, words: Words) -> list[tuple[str, int, bool]]:
 def amounts(
     values: Sequence[float | None],
     estimated: Sequence[bool],
-    names: Sequence[str],
+    name: Callable[[int], str],
     axis: list[tuple[str, int, bool]],
     words: Words,
     *,
@@ -215,11 +215,11 @@ def amounts(
     tell: Callable[[float | None], str],
     ink: str,
 ) -> Figure:
-    """Bars of an amount; `names` are what each is called in the sentence below, `tell` writes an amount there."""
+    """Bars of an amount; `name` is what one is called in the sentence below, `tell` writes an amount there."""
     known = [(round(v, 6), i) for i, v in enumerate(values) if v is not None]  # of equals the first
     if known and max(known)[0] > 0:
         most, where = max(known, key=lambda pair: pair[0])
-        description = words.text("The most: {amount}, {when}.", amount=tell(most), when=names[where])
+        description = words.text("The most: {amount}, {when}.", amount=tell(most), when=name(where))
     else:
         description = words.text("Nothing was measured.") if not known else words.text("Nothing was used.")
     bars = Bars(label, values, estimated, ink)

@@ -104,6 +104,16 @@ class Total:
     of: int
 
 
+@dataclass(frozen=True)
+class Branch:
+    """One branch of the single-line diagram: kW as last heard, and how far they may be believed."""
+
+    asset: str  # empty for many together
+    kind: str
+    kw: float | None
+    row: Row
+
+
 class Live:
     """The latest samples, arranged for the pages."""
 
@@ -134,6 +144,26 @@ class Live:
             points = [p for p in points if p in self.district.wires]
             known = self._usable(points)
             found.append(Total(key, sum(known) if known else None, len(known), len(points)))
+        return found
+
+    def branches(self) -> list[Branch]:
+        """The single-line diagram: each supply point and what hangs on it, all homes together, the plants.
+
+        A branch without a believed value says so by its quality, and shows the last it had.
+        """
+        found = []
+        for asset in self.district.assets.values():
+            if isinstance(asset, Supply | Photovoltaic | Battery | Plant | BikeRoom):
+                row = self._row(asset.point("power_kw"))
+                if row.quality is not Quality.MISSING or asset.point("power_kw") in self.district.wires:
+                    last = self.samples.get(asset.point("power_kw"))
+                    shown = row.value if row.value is not None else None if last is None else last.value
+                    found.append(Branch(asset.name, KINDS[type(asset)], shown, row))
+        for kinds, name in ((Dwelling, "dwellings together"), (ChargePoint, "charge points together")):
+            assets = [a for a in self.district.assets.values() if isinstance(a, kinds)]
+            if assets:
+                row = self._over(assets, "power_kw", mean=False)
+                found.append(Branch("", name, row.value, row))
         return found
 
     def outdoor(self) -> Row | None:

@@ -30,14 +30,14 @@ class Manager:
     def __init__(self, pages: Pages, people: People) -> None:
         self.pages = pages
         self.people = people
-        pages.route("/manager", Permission.MANAGER, self.live)
-        pages.route("/buildings/{name}", Permission.MANAGER, self.building)
-        pages.route("/manager/plan", Permission.MANAGER, self.plan)
+        pages.route("/manager", Permission.MANAGER, self.live, keep=True)
+        pages.route("/buildings/{name}", Permission.MANAGER, self.building, keep=True)
+        pages.route("/manager/plan", Permission.MANAGER, self.plan, keep=True)
         pages.route("/manager/comfort", Permission.MANAGER, self.comfort)
         pages.route("/manager/comfort/{building}/{flat}", Permission.MANAGER, self.home)
-        pages.route("/manager/hot-water", Permission.MANAGER, self.hot_water)
-        pages.route("/manager/decisions", Permission.MANAGER, self.last_decision)
-        pages.route("/manager/decisions/{slot}", Permission.MANAGER, self.decision)
+        pages.route("/manager/hot-water", Permission.MANAGER, self.hot_water, keep=True)
+        pages.route("/manager/decisions", Permission.MANAGER, self.last_decision, keep=True)
+        pages.route("/manager/decisions/{slot}", Permission.MANAGER, self.decision, keep=True)
 
     def live(self, visit: Visit) -> Response:
         live = Live(self.pages.district, self.pages.samples(), self.pages.now())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -18,10 +19,11 @@ from starlette.exceptions import HTTPException
 
 from ems.district import District, Label
 from ems.points import Sample
-from ems.store import Account, People, Store, StoreError
+from ems.store import Account, People, Role, Store, StoreError
 from ems.web.access import MOST_FORM_BYTES, VISIT, Permission, form_token, is_ours, token_of
 from ems.web.figures import COSTS
 from ems.web.record import Record
+from ems.web.shelf import KEEP
 from ems.web.words import LANGUAGES, Words, chosen
 
 _HERE = Path(__file__).parent
@@ -30,19 +32,44 @@ _STATIC = {
     "live.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-START = {"manager": "/manager", "resident": "/my-home"}  # where each begins
+# Where each begins.
+START: dict[Role, str] = {
+    "resident": "/my-home",
+    "caregiver": "/my-home",
+    "manager": "/manager/abnormal",
+    "admin": "/manager/abnormal",
+    "installer": "/manager/devices",
+    "auditor": "/manager/audit",
+}
 
 # Name of a tab and its address.
-TABS = {
-    "manager": (
-        ("Live", "/manager"),
-        ("Plan", "/manager/plan"),
-        ("Comfort", "/manager/comfort"),
-        ("Hot water", "/manager/hot-water"),
-        ("Decisions", "/manager/decisions"),
+_MANAGER = (
+    ("Abnormal", "/manager/abnormal"),
+    ("Live", "/manager"),
+    ("Plan", "/manager/plan"),
+    ("Messages", "/manager/messages"),
+    ("More", "/manager/more"),
+)
+TABS: dict[Role, tuple[tuple[str, str], ...]] = {
+    "manager": _MANAGER,
+    "admin": _MANAGER,
+    "resident": (
+        ("Today", "/my-home"),
+        ("Month", "/my-home/month"),
+        ("Comfort", "/my-home/comfort"),
+        ("Car", "/my-home/car"),
+        ("Help", "/my-home/help"),
+        ("My data", "/my-data"),
+    ),
+    "caregiver": (
+        ("Today", "/my-home"),
+        ("Month", "/my-home/month"),
+        ("Comfort", "/my-home/comfort"),
+        ("Help", "/my-home/help"),
         ("My access", "/access"),
     ),
-    "resident": (("Day", "/my-home"), ("Month", "/my-home/month"), ("Year", "/my-home/year"), ("My access", "/access")),
+    "installer": (("Devices", "/manager/devices"), ("My access", "/access")),
+    "auditor": (("Audit", "/manager/audit"), ("My access", "/access")),
 }
 
 
@@ -68,6 +95,18 @@ class Visit:
         return self.who.home
 
     @property
+    def by(self) -> tuple[str, str]:
+        """Name and role of who asks, for the audit."""
+        return self.who.name, self.who.role
+
+    def given(self, field: str, most: int = 200) -> str:
+        """What a form says in one field, trimmed; empty when it has none. 422 for more than `most` characters."""
+        found = self.form.get(field, "")
+        if not isinstance(found, str) or len(found) > most:
+            raise HTTPException(422)
+        return found.strip()
+
+    @property
     def keep(self) -> str:
         """What to append to our own links so that a chosen language stays."""
         return f"?lang={self.words.language}" if self.request.query_params.get("lang") in LANGUAGES else ""
@@ -91,7 +130,9 @@ class Pages:
         district: District,
         people: People | None,
         clock: Callable[[], datetime],
+        folder: Path | None = None,
     ) -> None:
+        self.folder = folder
         self.app = app
         self.store = store
         self.now = now
@@ -109,15 +150,21 @@ class Pages:
         )
         self.templates.globals["static"] = {name: f"/static/{hashed}" for hashed, (name, _) in self.static.items()}
         self.templates.globals["COSTS"] = COSTS
+        self.templates.tests["past"] = lambda instant: instant <= self.now()
         self.templates.filters["capital"] = lambda text: text[:1].upper() + text[1:]
         app.state.permissions = {}
 
     # Routes
 
-    def route(self, path: str, permission: Permission, handler: Handler, method: str = "GET") -> None:
-        """`handler(visit, **path)` answers; before it is called, who asks and what was sent are checked."""
+    def route(
+        self, path: str, permission: Permission, handler: Handler, method: str = "GET", *, keep: bool = False
+    ) -> None:
+        """`handler(visit, **path)` answers; before it is called, who asks and what was sent are checked.
 
-        def answer(request: Request, form: FormData = Depends(_form)) -> Response:  # noqa: B008 -- FastAPI's way
+        With `keep`, the answer may be given again while nothing that it was made from has changed (see `Shelf`).
+        """
+
+        def reply(request: Request, form: FormData = Depends(_form)) -> Response:  # noqa: B008 -- FastAPI's way
             account = self._visitor(request)
             if not permission.allows(account):
                 if account is not None:
@@ -127,10 +174,13 @@ class Pages:
                 secret = token_of(request) if account is not None else token_of(request, VISIT)
                 if not is_ours(request, secret, str(form.get("token", ""))):
                     raise HTTPException(403)
-            return handler(Visit(request, account, self._words(request), form), **request.path_params)
+            answer = handler(Visit(request, account, self._words(request), form), **request.path_params)
+            if keep and answer.status_code == 200:
+                answer.headers[KEEP] = "1"
+            return answer
 
         self.app.state.permissions[path, method] = permission
-        self.app.add_api_route(path, answer, methods=[method], response_class=HTMLResponse)
+        self.app.add_api_route(path, reply, methods=[method], response_class=HTMLResponse, include_in_schema=False)
 
     def _visitor(self, request: Request) -> Account | None:
         token = token_of(request)
@@ -148,12 +198,14 @@ class Pages:
         html = self.templates.get_template(template).render(
             _=words.text,
             words=words,
-            languages=LANGUAGES,
+            colon="\u00a0:" if words.language == "fr" else ":",
+            languages={language: _in(language, visit.request) for language in LANGUAGES},
             district=self.district,
             keep=visit.keep,
             account=visit.account,
             tabs=TABS[visit.account.role] if visit.account else (),
             path=visit.request.url.path,
+            home=visit.account.home if visit.account else None,
             may_sign_in=self.people is not None,
             token=form_token(token_of(visit.request)),
             label=lambda label: _label(label, words.language),
@@ -228,6 +280,12 @@ async def _form(request: Request) -> FormData:
     if not length.isascii() or not length.isdigit() or int(length) > MOST_FORM_BYTES:
         raise HTTPException(413)
     return await request.form()
+
+
+def _in(language: str, request: Request) -> str:
+    """The same page in that language: whatever else the address asks for stays."""
+    asked = [(key, value) for key, value in request.query_params.multi_items() if key != "lang"]
+    return "?" + urlencode([*asked, ("lang", language)])
 
 
 def _label(label: Label, language: str) -> str:

@@ -194,7 +194,8 @@ class Record:
     @property
     def reasons(self) -> list[Told]:
         return [
-            Told(r.get("asset", ""), self._in_language(r), r.get("euro"))
+            # A sentence that a re-solve has shown says its euro itself; those of older records do not.
+            Told(r.get("asset", ""), self._in_language(r), None if "against" in r else r.get("euro"))
             for r in self._plan.get("reasons", [])
             if not self._is_private(r.get("asset", ""))
         ]

@@ -11,7 +11,7 @@ from functools import partial
 from fastapi import Response
 from starlette.exceptions import HTTPException
 
-from ems.store import StoreError
+from ems.store import People, StoreError
 from ems.web import consumption
 from ems.web.access import Permission
 from ems.web.chart import Line
@@ -49,15 +49,16 @@ class Line3:
 class Resident:
     """Adds the resident's pages."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, people: People) -> None:
         self.pages = pages
+        self.people = people
         self.store = pages.store
-        pages.route("/my-home", Permission.RESIDENT, self.today)
-        pages.route("/my-home/day/{day}", Permission.RESIDENT, self.day)
-        pages.route("/my-home/month", Permission.RESIDENT, self.this_month)
-        pages.route("/my-home/month/{month}", Permission.RESIDENT, self.month)
-        pages.route("/my-home/year", Permission.RESIDENT, self.this_year)
-        pages.route("/my-home/year/{year}", Permission.RESIDENT, self.year)
+        pages.route("/my-home", Permission.HOME, self.today, keep=True)
+        pages.route("/my-home/day/{day}", Permission.HOME, self.day, keep=True)
+        pages.route("/my-home/month", Permission.HOME, self.this_month, keep=True)
+        pages.route("/my-home/month/{month}", Permission.HOME, self.month, keep=True)
+        pages.route("/my-home/year", Permission.HOME, self.this_year, keep=True)
+        pages.route("/my-home/year/{year}", Permission.HOME, self.year, keep=True)
 
     def today(self, visit: Visit) -> Response:
         return self._day(visit, self._today())
@@ -90,6 +91,9 @@ class Resident:
             usual = self._usual(visit.home, which)
         except StoreError:
             return self._away(visit)
+        if not self.people.agrees(visit.home, "daily"):
+            shown, before = shown.without_electricity(), before.without_electricity()
+        curve = self.people.agrees(visit.home, "load curve")
         return self.pages.page(
             visit,
             "home_day.html",
@@ -97,12 +101,12 @@ class Resident:
             total=words.fine("energy_kwh", shown.use[ELECTRICITY].total),
             lead=_lead(shown, which == today, words),
             compared=_compared(shown, before, usual, words),
-            electricity=_electricity(shown, words),
+            electricity=_electricity(shown, words) if curve else None,
             indoors=_indoors(shown, words),
             warmth=_warmth(shown, which == today, words),
             heat=_kwh(shown.use[HEAT].total, words),
             hot_water=_litres(shown.use[HOT_WATER].total, words),
-            quarters=_quarters(shown, words),
+            quarters=_quarters(shown if curve else shown.without_electricity(), words),
             back=Step(f"/my-home/day/{which - timedelta(days=1)}", words.near_day(which - timedelta(days=1))),
             onward=None
             if which == today
@@ -127,7 +131,7 @@ class Resident:
             raise HTTPException(404)
         last = first.replace(day=calendar.monthrange(first.year, first.month)[1])
         try:
-            found = consumption.days(self.store, visit.home, first, last, self.pages.now(), self.pages.zone)
+            found = self._days(visit.home, first, last)
         except StoreError:
             return self._away(visit)
         axis = [(str(d), min(7, last.day + 1 - d), False) for d in range(1, last.day + 1, 7)]
@@ -151,13 +155,14 @@ class Resident:
             else words.text("Electricity used in {month} so far", month=words.month(first)),
             figures=[
                 amounts(
-                    found.use[meter].amounts, found.use[meter].estimated, names, axis, words,
+                    found.use[meter].amounts, found.use[meter].estimated, names.__getitem__, axis, words,
                     title=words.text(title), label=words.text(label), tell=_telling(meter, words), ink=ink,
                 )
                 for meter, title, label, ink in _MONTHLY
                 if found.use[meter].total is not None
             ],
             lines=lines,
+            wider=Step(f"/my-home/year/{first.year}", str(first.year)),
             back=Step(f"/my-home/month/{before:%Y-%m}", words.month(before)),
             onward=None if after > today else Step(f"/my-home/month/{after:%Y-%m}", words.month(after)),
         )  # fmt: skip
@@ -167,20 +172,18 @@ class Resident:
         if year > today.year:
             raise HTTPException(404)
         try:
-            found = consumption.days(
-                self.store, visit.home, date(year, 1, 1), date(year, 12, 31), self.pages.now(), self.pages.zone
-            )
+            found = self._days(visit.home, date(year, 1, 1), date(year, 12, 31))
         except StoreError:
             return self._away(visit)
         months = consumption.months(found)
-        names = [words.text("in {month}", month=words.month(first)) for first, _, _ in months]
+        name = [words.text("in {month}", month=words.month(first)) for first, _, _ in months].__getitem__
         figures = []
         for meter, title, label, ink in _YEARLY:
             values = [of[meter] for _, of, _ in months]
             if any(v is not None for v in values):
                 figures.append(
                     amounts(
-                        values, [False] * 12, names, [(words.month_letter(m), 1, False) for m, _, _ in months], words,
+                        values, [False] * 12, name, [(words.month_letter(m), 1, False) for m, _, _ in months], words,
                         title=words.text(title), label=words.text(label), tell=_telling(meter, words), ink=ink,
                     )
                 )  # fmt: skip
@@ -213,6 +216,7 @@ class Resident:
         lead: str,
         figures: list[Figure],
         lines: list[Line3],
+        wider: Step | None = None,
         back: Step,
         onward: Step | None,
     ) -> Response:
@@ -228,9 +232,15 @@ class Resident:
             partly=len(found.partly),
             figures=figures,
             lines=lines,
+            wider=wider,
             back=back,
             onward=onward,
         )
+
+    def _days(self, home: str, first: date, last: date) -> Days:
+        """The days from first to last, without electricity where the resident wants it shown to nobody."""
+        found = consumption.days(self.store, home, first, last, self.pages.now(), self.pages.zone)
+        return found if self.people.agrees(home, "daily") else found.without_electricity()
 
     def _away(self, visit: Visit) -> Response:
         return self.pages.page(visit, "home_away.html", status=503)
@@ -289,12 +299,11 @@ def _compared(day: Day, before: Day, usual: float | None, words: Words) -> str:
 
 
 def _electricity(day: Day, words: Words) -> Figure:
-    names = [quarter_name(day.slots, i, words) for i in day.slots.flows]
     use = day.use[ELECTRICITY]
     return amounts(
         use.amounts,
         use.estimated,
-        names,
+        lambda i: quarter_name(day.slots, i, words),
         marks(day.slots, words),
         words,
         title=words.text("Electricity each quarter-hour, kWh"),

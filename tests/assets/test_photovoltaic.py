@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from ems.assets import BaseLoad, Photovoltaic
 from ems.optimise import plan
-from tests.optimise.small import HOURLY, district, forecasts, snapshot, supply
+from ems.snapshot import Override
+from tests.optimise.small import HOURLY, MIDNIGHT, district, forecasts, snapshot, supply
 
 ROOF = Photovoltaic(name="house/roof", supply="house/meter", peak_kw=20, tilt_deg=10, azimuth_deg=180)
 LOAD = BaseLoad(name="house/load", supply="house/meter", use="home", yearly_kwh=1)
@@ -39,3 +43,14 @@ def test_worthless_export_is_still_better_than_throwing_away() -> None:
         snapshot(), forecasts(house__roof__power_kw=-10.0, house__load__power_kw=4.0), HOURLY,
     )  # fmt: skip
     assert result.flow("house/roof", "curtailed_kw").sum() == pytest.approx(0.0)
+
+
+def test_a_limit_that_somebody_holds_is_planned_with() -> None:
+    """Held at a tenth of 20 kW for two hours: 2 kW, then 10."""
+    point = "house/roof/limit_share"
+    held = {point: Override(point, 0.1, "anne", "grid works", MIDNIGHT + timedelta(hours=2))}
+    result = plan(
+        district(supply(), ROOF, LOAD, prices=[0.2], export=0.05), replace(snapshot(), overrides=held),
+        forecasts(house__roof__power_kw=-10.0, house__load__power_kw=4.0), HOURLY,
+    )  # fmt: skip
+    assert result.flow("house/roof", "used_kw") == pytest.approx([2.0] * 2 + [10.0] * 22)

@@ -35,6 +35,7 @@ from ems.bms.apdu import (
     PRIORITY_ARRAY,
     Property,
     PropertyFault,
+    Reading,
     encode_value,
     read_answer,
     read_one_answer,
@@ -90,34 +91,85 @@ def _answer(*results: tuple[Property, Any]) -> bytes:
 
 @given(st.lists(st.tuples(_PROPERTIES, st.floats(width=32)), min_size=1, max_size=10, unique_by=lambda t: t[0]))
 def test_reads_what_the_library_answers(values: list[tuple[Property, float]]) -> None:
-    found = read_answer(_answer(*((item, Real(value)) for item, value in values)))
+    answer = _answer(*((item, _typed(item, value)) for item, value in values))
+    found = read_answer(answer)
     assert list(found) == [item for item, _ in values]
     for item, value in values:
-        assert found[item] == value or (math.isnan(value) and math.isnan(found[item]))  # type: ignore[arg-type]
+        wanted = float(_typed(item, value))
+        assert found[item] == wanted or (math.isnan(wanted) and math.isnan(found[item]))  # type: ignore[arg-type]
+    compiled = Reading([item for item, _ in values])
+    assert compiled.request == read_request([item for item, _ in values])
+    assert [repr(v) for v in compiled.values(answer)] == [repr(v) for v in found.values()]
+
+
+def _typed(item: Property, value: float) -> Any:
+    """A value as its object type has it."""
+    if item.object_type <= 2:
+        return Real(value)
+    state = int(min(max(value, 0), 60000)) if math.isfinite(value) else 0
+    return BinaryPV(state % 2) if item.object_type <= 5 else Unsigned(state)
+
+
+@given(st.lists(_PROPERTIES, min_size=2, max_size=6, unique=True), st.integers(0, 400))
+def test_a_compiled_read_takes_no_other_answer(items: list[Property], bit: int) -> None:
+    """Missing, twice, another object, in another order, cut off, flipped: refused, or the same values."""
+    values = {item: _typed(item, 1.0) for item in items}
+    whole, compiled = _answer(*values.items()), Reading(items)
+    wanted = compiled.values(whole)
+    assert compiled.values(_answer(*reversed(values.items()))) == wanted
+    other = Property(items[0].object_type, items[0].instance ^ 1, items[0].property, items[0].index)
+    for wrong in (
+        _answer(*list(values.items())[1:]),
+        _answer(*values.items(), next(iter(values.items()))),
+        *([] if other in values else [_answer((other, values[items[0]]), *list(values.items())[1:])]),
+        whole[:-1],
+        whole + b"\x00",
+    ):
+        with pytest.raises(ValueError):
+            compiled.values(wrong)
+    flipped = bytearray(whole)
+    flipped[bit // 8 % len(whole)] ^= 1 << bit % 8
+    try:
+        found = compiled.values(bytes(flipped))
+    except ValueError:
+        return
+    assert sum(a != b for a, b in zip(found, wanted, strict=True)) == 1  # one bit of one value, which nothing tells
 
 
 @given(_PROPERTIES, st.floats(width=32, allow_nan=False) | st.none())
 def test_a_single_read_is_the_library_s(item: Property, value: float | None) -> None:
+    value = None if value is None else float(_typed(item, value))
     where = {
         "objectIdentifier": ObjectIdentifier((item.object_type, item.instance)),
         "propertyIdentifier": PropertyIdentifier(item.property),
         **({} if item.index is None else {"propertyArrayIndex": item.index}),
     }
     assert read_one_request(item) == library_bytes(ReadPropertyRequest(**where))
-    answer = library_bytes(ReadPropertyACK(**where, propertyValue=Null(()) if value is None else Real(value)))
-    assert read_one_answer(answer) == value
+    answer = library_bytes(ReadPropertyACK(**where, propertyValue=Null(()) if value is None else _typed(item, value)))
+    assert read_one_answer(answer, item) == value
     for cut in range(1, len(answer)):
         with pytest.raises(ValueError):
-            read_one_answer(answer[:-cut])
+            read_one_answer(answer[:-cut], item)
+    with pytest.raises(ValueError, match="another property"):
+        read_one_answer(answer, Property(item.object_type, item.instance ^ 1, item.property, item.index))
 
 
 def test_reads_states_empty_slots_and_errors() -> None:
-    items = [Property(1, n, PRIORITY_ARRAY, 12) for n in range(5)]
+    items = [Property(kind, 7, PRIORITY_ARRAY, 12) for kind in (2, 4, 14, 1, 5)]
     unknown = ErrorType(errorClass="object", errorCode="unknownObject")
     values = [Null(()), BinaryPV(1), Unsigned(3), Double(2.5), unknown]
     found = read_answer(_answer(*zip(items, values, strict=True)))
     assert list(found.values()) == [None, 1.0, 3.0, 2.5, PropertyFault(1, 31)]
     assert str(found[items[4]]) == "error unknown object (class 1)"
+
+
+def test_a_value_of_another_type_is_no_value() -> None:
+    """One flipped bit makes a Real an Unsigned of four bytes: a number, and a wrong one."""
+    item = Property(0, 1)
+    with pytest.raises(ValueError, match="application tag 2, which its type has not"):
+        read_answer(_answer((item, Real(21.5))).replace(b"\x4e\x44", b"\x4e\x24"))
+    with pytest.raises(ValueError, match="application tag 4"):
+        read_answer(_answer((Property(4, 1), Real(1.0))))
 
 
 @given(st.binary(max_size=60))

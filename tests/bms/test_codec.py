@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import struct
 from typing import get_args
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ems.bms.codec import decode, encode, step
+from ems.bms.codec import BlockCodec, decode, encode, step
 from ems.district import Register
 from ems.district.device import RegisterType
 
@@ -98,3 +99,28 @@ def test_any_number_is_encoded_or_refused(kind: str, value: float, scale: float)
         return
     assert len(words) == item.count
     assert all(0 <= word <= 0xFFFF for word in words)
+
+
+@given(st.data())
+def test_a_compiled_block_says_what_each_register_says(data: st.DataObject) -> None:
+    """Registers of any type, order, scale and sentinel, with holes between them, in any words."""
+    placed, at = [], 0
+    for _ in range(data.draw(st.integers(1, 8))):
+        kind = data.draw(st.sampled_from(sorted(get_args(RegisterType))))
+        nan = None if kind.startswith("float") else data.draw(st.sampled_from([None, 0, 65535, -32768]))
+        words = data.draw(st.sampled_from(["big", "little"]))
+        item = register(kind, scale=data.draw(_SCALES), words=words, nan=nan)
+        at += data.draw(st.integers(0, 3))
+        placed.append((at, item))
+        at += item.count
+    count = at + data.draw(st.integers(0, 2))
+    sent = data.draw(st.lists(st.sampled_from([0, 1, 0x7FC0, 0x8000, 0xFFFF, 0x41C8]), min_size=count, max_size=count))
+    found = BlockCodec(placed, count).values(struct.pack(f">{count}H", *sent))
+    for (offset, item), value in zip(placed, found, strict=True):
+        wanted = decode(item, sent[offset : offset + item.count])
+        assert value == wanted or (math.isnan(value) and math.isnan(wanted))
+
+
+def test_a_compiled_block_refuses_registers_that_overlap() -> None:
+    with pytest.raises(ValueError, match="overlaps"):
+        BlockCodec([(0, register("float32")), (1, register("uint16"))], 2)

@@ -140,6 +140,28 @@ def test_no_value_is_missing_and_an_impossible_one_is_no_number(site: Site) -> N
     assert samples["mistral/flat-0101/energy_kwh"].is_good
 
 
+def test_the_libraries_read_what_our_own_framing_reads(site: Site) -> None:
+    """pymodbus and BAC0 on the same servers, with values missing, impossible and refused: sample by sample the same."""
+    site.world.show("mistral/flat-0101/power_kw", math.nan)
+    site.world.show("mistral/flat-0102/hot_water_m3", math.nan)
+    site.world.show("mistral/substation/pump_on", math.nan)
+    site.world.show("mistral/tank/top_temperature_c", 130.0)
+    site.world.show("parking/point-02/power_kw", math.nan)
+
+    async def both() -> None:
+        libraries = Field(site.district.wires, timeout_s=TIMEOUT_S, library_reads=True)
+        await libraries.start()
+        try:
+            ours, theirs = await site.field.sweep(NOW), await libraries.sweep(NOW)
+            assert ours == theirs
+            assert {p: s.raw for p, s in ours.items()} == {p: s.raw for p, s in theirs.items()}
+            assert {s.quality for s in ours.values()} >= {Quality.MISSING, Quality.IMPLAUSIBLE, Quality.UNREACHABLE}
+        finally:
+            await libraries.stop()
+
+    site.run(both())
+
+
 def test_a_register_that_answers_an_exception_leaves_its_neighbours(site: Site) -> None:
     site.world.show("parking/point-02/power_kw", math.nan)  # an integer without a sentinel: exception 4
     samples = site.run(site.field.sweep(NOW))

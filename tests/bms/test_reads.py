@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ems.bms.reads import Block, batches, blocks, register_of
+from ems.bms.reads import Block, batches, blocks, gap_registers, register_of
 from ems.district import Bus, Device, DeviceType, Register, Wire
 from tests.served_district import part_of_district, whole_district
 
@@ -40,6 +41,19 @@ def test_splits_at_a_wide_hole_and_at_the_limit_of_a_request() -> None:
     assert spans(blocks(wired({"a_kw": at(0), "b_kw": at(103)}))) == [(3, 0, 2), (3, 103, 2)]
     assert spans(blocks(wired({"a_kw": at(0), "b_kw": at(20)}, maximum_registers=21))) == [(3, 0, 2), (3, 20, 2)]
     assert spans(blocks(wired({"a_kw": at(0), "b_kw": at(20)}, maximum_registers=22))) == [(3, 0, 22)]
+
+
+def test_a_slow_line_reads_few_registers_along() -> None:
+    # 9600 baud: 20 characters of 1.146 ms and 5 ms of turnaround against 2.29 ms a register; 115200: 6.9 ms, 0.19 ms.
+    assert (gap_registers(9600), gap_registers(115200), gap_registers(None)) == (12, 36, 100)
+    wires = wired({"a_kw": at(0), "b_kw": at(14), "c_kw": at(29)})
+    slow = [replace(w, device=replace(w.device, bus=replace(BUS, baud=9600))) for w in wires]
+    assert spans(blocks(slow)) == [(3, 0, 16), (3, 29, 2)]
+    assert spans(blocks(wires)) == [(3, 0, 31)]
+
+
+def test_what_overlaps_is_read_apart() -> None:
+    assert spans(blocks([*wired({"a_kw": at(0)}), *wired({"b_kw": at(1)})])) == [(3, 0, 2), (3, 1, 2)]
 
 
 def test_never_touches_a_hole_where_the_device_forbids_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -79,6 +80,18 @@ def test_an_asset_out_of_service_is_left_alone(district: District) -> None:
     assert due([Setpoint(CURVE, 1.0)], district=district, snapshot=seen, standing={}, expires_at=SOON) == []
 
 
+def test_the_gate_itself_respects_people(district: District) -> None:
+    held = Override(CURVE, 0.0, "lea", "visit", SOON)
+    seen = snapshot({CURVE: 0.0, OFFSET: 0.0}, overrides={CURVE: held}, out_of_service={"horizon/flat-0101"})
+    wanted = [command(CURVE, 1.0), command(OFFSET, 0.0)]
+    permission = permit(wanted, district=district, snapshot=seen, now=NOW)
+    assert [r.why for _, r in permission.refused] == [
+        f"is held at 0 by lea until {SOON.isoformat()}",
+        "belongs to an asset that is out of service or handed back",
+    ]
+    assert permit([command(CURVE, None)], district=district, snapshot=seen, now=NOW).refused == []
+
+
 @pytest.mark.parametrize(
     ("point", "value", "why"),
     [
@@ -96,7 +109,7 @@ def test_an_asset_out_of_service_is_left_alone(district: District) -> None:
     ],
 )
 def test_the_gate_says_why(district: District, point: str, value: float, why: str) -> None:
-    [said] = refusals(district, {}, command(point, value))
+    [said] = refusals(district, {OFFSET: 0.0}, command(point, value))
     assert why in said
 
 
@@ -123,6 +136,55 @@ def test_a_hot_tank_may_wait_and_a_cool_one_may_not(district: District) -> None:
     cool = hot | {"horizon/tank/top_temperature_c": 56.0}
     assert refusals(district, hot, command(CHARGE, 0.0)) == []
     assert "must stay 2 K above" in refusals(district, cool, command(CHARGE, 0.0))[0]
+
+
+HOT = {
+    f"{tank}/tank/{where}_temperature_c": degrees
+    for tank in ("horizon", "jardins", "mistral", "littoral", "calanques")
+    for where, degrees in (("top", 60.0), ("middle", 57.0), ("return", 53.0))
+}
+ENABLE = "plant-a/heat-pumps/enable_on"
+
+
+def test_a_plant_rests_while_its_tanks_are_hot_and_its_compressors_have_run(district: District) -> None:
+    seen = snapshot({**HOT, ENABLE: 1.0})
+    rest = [command(ENABLE, 0.0)]
+    assert permit(rest, district=district, snapshot=seen, now=NOW).refused == []
+    just_on = {ENABLE: NOW - timedelta(minutes=5)}
+    [(_, refusal)] = permit(rest, district=district, snapshot=seen, now=NOW, since=just_on).refused
+    assert "on for 5 of at least 10 min" in refusal.why
+    off = snapshot({**HOT, ENABLE: 0.0})
+    [(_, refusal)] = permit([command(ENABLE, 1.0)], district=district, snapshot=off, now=NOW, since=just_on).refused
+    assert "off for 5 of at least 10 min" in refusal.why
+
+
+def test_a_tank_is_charged_only_to_what_its_plant_reaches(district: District) -> None:
+    aim, leaving = "horizon/tank/setpoint_c", "plant-a/heat-pumps/hot_water_leaving_setpoint_c"
+    plant = district.assets["horizon/tank"].plant  # type: ignore[attr-defined]
+    leaving = f"{plant}/hot_water_leaving_setpoint_c"
+    assert "cannot charge a tank to 64" in refusals(district, {aim: 60.0, leaving: 62.0}, command(aim, 64.0))[0]
+    assert refusals(district, {aim: 60.0}, command(aim, 64.0)) == []
+    assert "cannot charge a tank" in refusals(district, {aim: 64.0, leaving: 66.0}, command(leaving, 60.0))[0]
+
+
+def test_an_occupied_zone_keeps_its_floor(district: District) -> None:
+    heating = next(p for p in district.commanded if p.endswith("/heating_setpoint_c"))
+    mode, cooling = (heating.replace("heating_setpoint_c", q) for q in ("occupancy_mode", "cooling_setpoint_c"))
+    seen = {heating: 17.5, mode: 2.0, cooling: 26.0}
+    assert "below the floor" in refusals(district, seen, command(heating, 17.0))[0]
+    assert refusals(district, seen | {mode: 3.0}, command(heating, 17.0)) == []
+    if cooling in district.commanded:
+        assert refusals(district, seen, command(cooling, 25.0)) == []
+
+
+def test_a_battery_is_charged_within_its_content_and_its_fuse(district: District) -> None:
+    power, supply = "parking/battery/power_setpoint_kw", f"{district.assets['parking/battery'].supply}/power_kw"  # type: ignore[attr-defined]
+    seen = {power: 0.0, "parking/battery/stored_kwh": 100.0, "parking/battery/power_kw": 0.0, supply: 0.0}
+    assert refusals(district, seen, command(power, 50.0)) == []
+    assert "what its fuse takes" in refusals(district, seen | {supply: 5000.0}, command(power, 50.0))[0]
+    assert "carries now is not known" in refusals(district, seen | {supply: None}, command(power, 50.0))[0]
+    unmetered = replace(district, wires={p: w for p, w in district.wires.items() if p != supply})
+    assert refusals(unmetered, seen | {supply: None}, command(power, 50.0)) == []
 
 
 def test_chargers_on_one_cable_are_shed_together(district: District) -> None:

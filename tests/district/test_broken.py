@@ -675,3 +675,23 @@ def test_refuses_with_file_key_and_remedy(example: Broken, tmp_path: Path) -> No
 
 def test_titles_are_unique_and_many() -> None:
     assert len({e.title for e in EXAMPLES}) == len(EXAMPLES) >= 25
+
+
+def test_a_device_without_any_fall_back_is_commanded_only_where_its_building_says_why(tmp_path: Path) -> None:
+    shutil.copytree(MINI, tmp_path / "site")
+    charger, court = tmp_path / "site/devices/charger.yaml", tmp_path / "site/court.yaml"
+    charger.write_text(
+        charger.read_text().replace("watchdog: {kind: rewrite, timeout_s: 60}", "watchdog: {kind: none}")
+    )
+    with pytest.raises(DistrictError) as refused:
+        read_district(tmp_path / "site")
+    (refusal,) = refused.value.refusals
+    assert "without_fallback is missing; charger keeps our last current_limit_a when we are gone" in str(refusal)
+    assert "authority: {current_limit_a: observe}" in str(refusal)
+    for added in ("without_fallback: the cable bears all of them at once", "authority: {current_limit_a: observe}"):
+        court.write_text(
+            (MINI / "court.yaml")
+            .read_text()
+            .replace("{type: charger, asset: socket", f"{{type: charger, {added}, asset: socket")
+        )
+        read_district(tmp_path / "site")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -224,12 +223,3 @@ def test_always_finite_and_ordered(district: District, days: int, now: datetime,
             assert (found.high <= 0).all()
         elif point.endswith("_kw"):
             assert (found.low >= 0).all()
-
-
-def test_the_district_takes_less_than_a_second_and_a_half(district: District, service: dict[str, Forecast]) -> None:
-    rng = np.random.default_rng(0)
-    history = History(PAST, {p: rng.random(PAST.count) for p in history_points(district)})
-    forecast(district, history, service, HORIZON, NOW)
-    began = time.perf_counter()
-    forecast(district, history, service, HORIZON, NOW)
-    assert time.perf_counter() - began < 1.5

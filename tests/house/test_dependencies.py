@@ -43,14 +43,20 @@ def test_every_import_is_declared() -> None:
     assert not loose, "imported, but not among the dependencies in pyproject.toml:\n" + "\n".join(loose)
 
 
-@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt"])
-def test_a_lock_is_complete(lock: str) -> None:
+@pytest.mark.parametrize(
+    ("lock", "extras"),
+    [
+        ("requirements.txt", {"checkout"}),
+        ("requirements-dev.txt", set(PYPROJECT["optional-dependencies"]) - {"bench"}),
+        ("requirements-bench.txt", {"bench"}),
+    ],
+)
+def test_a_lock_is_complete(lock: str, extras: set[str]) -> None:
     text = (PROJECT / lock).read_text(encoding="utf-8")
     entries = re.split(r"\n(?=\S)", text.strip())
     assert all("==" in e.splitlines()[0] and "--hash=sha256:" in e for e in entries), "a version or a hash is missing"
     assert not re.search(r"https?://|file:|--index|--find-links", text), "a lock names no index"
     locked = {plain(e) for e in entries}
     wanted = {plain(r) for r in PYPROJECT["dependencies"]}
-    if lock == "requirements-dev.txt":
-        wanted |= {plain(r) for extra in PYPROJECT["optional-dependencies"].values() for r in extra}
+    wanted |= {plain(r) for extra in extras for r in PYPROJECT["optional-dependencies"][extra]}
     assert wanted <= locked, f"run make lock; not locked: {', '.join(sorted(wanted - locked))}"

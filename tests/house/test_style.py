@@ -13,8 +13,8 @@ PROJECT = Path(__file__).parents[2]
 TREES = ("ems", "tests", "benchmarks")
 
 # Written in pieces, so that this file does not hold what it looks for.
-# /home/day, /home/month and /home/year are pages.
-MACHINE_PATHS = re.compile(r"(?<![\w.~/-])/(?:work|root|home(?!/(?:day|month|year)\b)|Users|opt)/" + r"[\w.-]+")
+# /home/day, /home/month, /home/year and /home/history are pages.
+MACHINE_PATHS = re.compile(r"(?<![\w.~/-])/(?:work|root|home(?!/(?:day|month|year|history)\b)|Users|opt)/" + r"[\w.-]+")
 REGISTRY_HOSTS = re.compile(r"(?:files\.pythonhosted|pypi|registry\.npmjs|deb\.debian)\.(?:org|python\.org)")
 TEXT = {
     ".py",

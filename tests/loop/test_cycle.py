@@ -17,12 +17,14 @@ from ems.loop.clock import LockStep
 from ems.loop.control import Control, Event, NotLeaderError, Settings, Totals
 from ems.loop.planner import ChildPlanner, OwnPlanner
 from ems.optimise import Plan
+from ems.points import Quality, Sample
 from ems.series import Forecast, History
 from ems.simulate.direct import DirectField
 from ems.simulate.plant import World
 from ems.slots import Slots, slot_number
 from ems.snapshot import Override, Snapshot
-from ems.store import Store
+from ems.store import Store, Trouble
+from ems.store.requests import Handover, Request, Requests
 from tests.small_district import copy_small_district
 
 WINTER = datetime(2026, 1, 20, 5, 0, tzinfo=UTC)
@@ -42,24 +44,30 @@ class Site:
 
     def __init__(self, district: District, path: Path, start: datetime = WINTER) -> None:
         self.district = district
+        self.folder = path
         self.url = f"sqlite:///{path / 'site.db'}"
         self.world = World(district, start=start, seed=1)
         self.link = DirectField(district, self.world)
         self.events: list[Event] = []
 
-    def control(self, planner: OwnPlanner | None = None, on_cycle: OnCycle | None = None) -> Control:
+    def control(
+        self,
+        planner: OwnPlanner | None = None,
+        on_cycle: OnCycle | None = None,
+        link: DirectField | None = None,
+    ) -> Control:
         async def advance(to: datetime) -> None:
             self.world.advance(to)
 
         clock = LockStep(self.world.now, advance)
         return Control(
             self.district,
-            field_link=self.link,
+            field_link=link or self.link,
             store=Store.open(self.url, busy_timeout_s=0.05, attempts=1),
             planner=planner or OwnPlanner(self.district),
             clock=clock,
             bell=VirtualBell(clock),
-            settings=Settings(owner="test", horizon_slots=96, exit_patience=timedelta(seconds=0.1)),
+            settings=Settings(owner="test", folder=self.folder, horizon_slots=96, exit_patience=timedelta(seconds=0.1)),
             on_event=self.events.append,
             on_cycle=on_cycle,
         )
@@ -122,10 +130,9 @@ def test_a_killed_slot_goes_on_with_the_same_plan(district: District, tmp_path: 
     site = Site(district, tmp_path)
 
     async def die_before_writing() -> dict[str, float]:
-        control = site.control()
-        control.field = Dying(district, site.world)
+        control = site.control(link=Dying(district, site.world))
         with pytest.raises(KilledError):
-            await control.lead()
+            await control.start()
             await control.cycle(slot_number(WINTER), WINTER)
         assert control.plan is not None
         planned = {s.point: s.value for s in control.plan.setpoints}
@@ -141,21 +148,117 @@ def test_a_killed_slot_goes_on_with_the_same_plan(district: District, tmp_path: 
     assert totals.setpoints_confirmed == totals.setpoints_written > 0
 
 
-def test_without_a_plan_the_last_set_points_stand_and_it_is_said(district: District, tmp_path: Path) -> None:
+def test_without_a_plan_the_last_one_is_followed_and_it_is_said(district: District, tmp_path: Path) -> None:
     site = Site(district, tmp_path)
     totals, _ = site.run(2, planner=Failing(district, after=1))
-    assert totals.plans == 1
+    assert (totals.plans, totals.shifted_plans) == (1, 1)
     assert totals.fallbacks == 3  # and twice there is no weather forecast
     [said] = [e.text for e in site.events if e.kind == "fallback" and "no plan" in e.text]
-    assert "the set points of the last one stand" in said
+    assert "the last one is followed" in said
+    with Store.read_only(site.url) as store:
+        record = store.last_decision()
+        assert record is not None and record["way"] == "shifted"
+        assert record["plan"]["start"] == (WINTER + timedelta(minutes=15)).isoformat()
+        assert "plan-missing" in {a.kind.name for a in store.alarms.open()}
 
 
-def test_without_any_plan_devices_keep_their_own_control(district: District, tmp_path: Path) -> None:
+def test_without_any_plan_fixed_rules_hold(district: District, tmp_path: Path) -> None:
     site = Site(district, tmp_path)
     totals, _ = site.run(1, planner=Failing(district, after=0))
-    assert totals.plans == 0
-    assert totals.setpoints_written == 0
+    assert (totals.plans, totals.ruled) == (0, 1)
+    assert totals.setpoints_confirmed > 0
+    assert any("fixed rules hold" in e.text for e in site.events if e.kind == "fallback")
+
+
+class Blind(DirectField):
+    """A field that shows nothing."""
+
+    async def sweep(self, now: datetime) -> dict[str, Sample]:
+        return {p: Sample(None, Quality.UNREACHABLE, now) for p in self.world.index}
+
+
+def test_without_a_plan_and_blind_devices_keep_their_own_control(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+    site.link = Blind(district, site.world)
+    totals, _ = site.run(1, planner=Failing(district, after=0))
+    assert (totals.local, totals.setpoints_written) == (1, 0)
     assert any("local control" in e.text for e in site.events if e.kind == "fallback")
+    with Store.read_only(site.url) as store:
+        assert "local-control" in {a.kind.name for a in store.alarms.open()}
+
+
+def test_what_went_wrong_is_over_when_it_is_right_again(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+    site.run(1, planner=Failing(district, after=0))
+    site.run(1)  # another process, whose planner works
+    with Store.read_only(site.url) as store:
+        assert "plan-missing" not in {a.kind.name for a in store.alarms.open()}
+        [past] = [a for a in store.alarms.since(WINTER) if a.kind.name == "plan-missing"]
+        assert past.cleared_at is not None
+
+
+def test_a_building_handed_back_is_given_back_at_once_and_left_alone(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+
+    async def hand_back(control: Control) -> None:
+        held = {p.partition("/")[0] for p in site.link.standing}
+        assert "mistral" in held
+        Handover(tmp_path).give("mistral", "lea", control.clock.now(), "boiler")
+        await control.wishes.follow()
+        assert "mistral" not in {p.partition("/")[0] for p in site.link.standing}
+
+    site.run(2, on_cycle=hand_once(hand_back))
+    with Store.read_only(site.url) as store:
+        record = store.last_decision()
+        assert record is not None
+        assert "mistral" not in {sent["point"].partition("/")[0] for sent in record["sent"]}
+        assert ("handed-back", "mistral") in {(a.kind.name, a.subject) for a in store.alarms.open()}
+    Handover(tmp_path).take("mistral")
+    site.run(1)
+    with Store.read_only(site.url) as store:
+        record = store.last_decision()
+        assert record is not None
+        assert "mistral" in {sent["point"].partition("/")[0] for sent in record["sent"]}
+        assert "handed-back" not in {a.kind.name for a in store.alarms.open()}
+
+
+def hand_once(do: OnCycle) -> OnCycle:
+    done: list[Control] = []
+
+    async def once(control: Control) -> None:
+        if not done:
+            done.append(control)
+            await do(control)
+
+    return once
+
+
+def test_an_asset_out_of_service_is_not_written_to(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+    with Store.open(site.url) as store:
+        store.save_maintenance("mistral/tank", "lea", "valve", WINTER + timedelta(hours=2))
+    site.run(1)
+    with Store.read_only(site.url) as store:
+        record = store.last_decision()
+        assert record is not None and record["sent"]
+        assert not [sent for sent in record["sent"] if sent["point"].startswith("mistral/tank/")]
+
+
+def test_people_see_and_shelve_alarms_through_the_inbox(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+    with Store.open(site.url) as store:
+        store.alarms.raise_all([Trouble("bus-silent", "a"), Trouble("store-damaged", "20260101")], WINTER)
+    inbox = Requests(tmp_path)
+    inbox.ask(Request("seen", 2, "lea", WINTER))
+    inbox.ask(Request("shelve", 2, "lea", WINTER, WINTER + timedelta(days=1)))
+    inbox.ask(Request("shelve", 2, "lea", WINTER))
+    site.run(1)
+    assert inbox.waiting() == {}
+    assert any("not until when" in e.text for e in site.events)
+    with Store.read_only(site.url) as store:
+        alarm = store.alarms.find(2)
+        assert alarm is not None
+        assert (alarm.acknowledged_by, alarm.shelved_by) == ("lea", "lea")
 
 
 def test_what_a_person_holds_is_left_alone(district: District, tmp_path: Path) -> None:
@@ -227,7 +330,7 @@ def test_a_clock_that_goes_back_silences_nothing(district: District, tmp_path: P
 
     async def step_back() -> None:
         control = site.control()
-        await control.lead()
+        await control.start()
         for minutes in (0, 1, -60, -59):
             await control.tick(WINTER + timedelta(minutes=minutes))
         control.store.close()

@@ -53,6 +53,13 @@ def test_a_slot_that_is_over_is_closed_as_missed(any_store: Store, fence: int) -
     assert any_store.journal.open_run(SLOT, NOW + timedelta(minutes=16), fence).state == "missed"
 
 
+def test_a_run_is_not_closed_as_running(any_store: Store, fence: int) -> None:
+    with pytest.raises(JournalError, match="is closed as done, failed or missed"):
+        any_store.journal.close_run(SLOT, "running", NOW)
+    with pytest.raises(JournalError, match="was never opened"):
+        any_store.journal.close_run(SLOT, "done", NOW)
+
+
 def test_a_step_is_computed_once(any_store: Store) -> None:
     calls = []
 
@@ -79,7 +86,7 @@ def test_intents_need_the_fence_that_stands(any_store: Store, fence: int) -> Non
     with pytest.raises(LeadershipLost, match="is not the one that stands"):
         any_store.journal.commit_intents([order(TANK, 60.0)], fence - 1)
     with pytest.raises(LeadershipLost, match="ended at"):
-        any_store.journal.commit_intents([order(TANK, 60.0)], fence, NOW + timedelta(minutes=2))
+        any_store.journal.commit_intents([order(TANK, 60.0)], fence, NOW, leading_at=NOW + timedelta(minutes=2))
     assert any_store.journal.standing() == []
 
 

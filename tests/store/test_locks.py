@@ -41,7 +41,7 @@ def test_readings_are_kept_and_saved_later(url: str, holder: Callable[[], sqlite
     heard: list[Concern] = []
     with Store.open(url, report=heard.append, busy_timeout_s=0.05, attempts=2) as store:
         other = holder()
-        with pytest.raises(StoreBusy, match=r"held by somebody else, waited 0.05 s"):
+        with pytest.raises(StoreBusy, match=r"cannot be used, tried for 0.05 s"):
             store.save_readings([("a/b/power_kw", AT, 1.0, Quality.GOOD)])
         with pytest.raises(StoreBusy):
             store.save_readings([("a/b/power_kw", AT + 900, 2.0, Quality.GOOD)])

@@ -175,3 +175,11 @@ def test_order_and_repetition_of_deliveries_do_not_matter(
 
 def test_quality_codes_are_one_to_one() -> None:
     assert len(QUALITIES) == len(CODES) == len(Quality)
+
+
+def test_two_series_of_one_point_in_a_batch_are_summed_once(any_store: Store) -> None:
+    start = datetime(2026, 1, 20, tzinfo=UTC)
+    halves = [("a/meter/power_kw", Slots(start + timedelta(hours=12 * k), 48), np.ones(48)) for k in range(2)]
+    any_store.save_series(halves)
+    [(_, n, _, total, _, _)] = any_store.daily("a/meter/power_kw", 20260120, 20260120)
+    assert (n, total) == (92, 92.0)  # from one o'clock in Marseille

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from ems.web.invitation import invite
 from tests.conftest import absence
 from tests.web.minute import NOW, decision, samples
 from tests.web.serving import FLAGS, PARIS, chromium, served
-from tests.web.weeks import fill
+from tests.web.weeks import HOME, ask, fill
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +78,18 @@ def manager(open_pages: Callable[..., TestClient], district: District) -> TestCl
     return open_pages(samples(district), decision(district), as_manager=True)
 
 
+def everybody_else(people: People) -> dict[str, str]:
+    """A code for one of each other role."""
+    return {
+        "caregiver": people.invite("daughter", "caregiver", HOME, NOW),
+        "admin": people.invite("chief", "admin", None, NOW),
+        "auditor": people.invite("auditor", "auditor", None, NOW),
+        "installer": people.invite(
+            "fitter", "installer", None, NOW, until=NOW + timedelta(days=30), part=HOME.partition("/")[0]
+        ),
+    }
+
+
 @dataclass(frozen=True)
 class FilledSite:
     """A site of some weeks, its pages, and a code for each who may sign in."""
@@ -108,8 +120,24 @@ def filled(tmp_path_factory: pytest.TempPathFactory, district: District) -> Iter
     with Store.open(url) as store:
         fill(store, district, PARIS)
     with People.open(f"sqlite:///{folder}/people.db") as people:
+        codes = invite(people, district, NOW) | everybody_else(people)
+        ask(people, folder)
+        yield FilledSite(create_app(url, lambda: NOW, district, people, folder=folder), codes, people)
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory, district: District) -> Iterator[FilledSite]:
+    """A site whose database is not there: nothing measured, nothing decided, but people sign in."""
+    folder = tmp_path_factory.mktemp("bare")
+    with People.open(f"sqlite:///{folder}/people.db") as people:
         codes = invite(people, district, NOW)
-        yield FilledSite(create_app(url, lambda: NOW, district, people), codes, people)
+        yield FilledSite(create_app(f"sqlite:///{folder}/site.db", lambda: NOW, district, people), codes, people)
+
+
+@pytest.fixture(scope="session")
+def bare_address(bare: FilledSite) -> Iterator[str]:
+    with served(bare.app) as at:
+        yield at
 
 
 @pytest.fixture(scope="session")

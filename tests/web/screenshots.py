@@ -20,7 +20,7 @@ from ems.web import create_app
 from ems.web.invitation import invite
 from tests.web.minute import NOW
 from tests.web.serving import FLAGS, PARIS, chromium, served
-from tests.web.weeks import HOME, fill
+from tests.web.weeks import HOME, ask, fill
 
 FOLDER = Path(__file__).parents[2] / "var" / "screenshots"
 
@@ -28,11 +28,24 @@ FOLDER = Path(__file__).parents[2] / "var" / "screenshots"
 PAGES: dict[str, tuple[tuple[str, str], ...]] = {
     "": (("overview", "/"), ("sign-in", "/sign-in"), ("nowhere", "/nowhere")),
     "manager": (
+        ("abnormal", "/manager/abnormal"),
+        ("more", "/manager/more"),
+        ("alarms", "/manager/alarms"),
+        ("messages", "/manager/messages"),
+        ("message", "/manager/messages/1"),
+        ("holds", "/manager/holds"),
+        ("hand-back", "/manager/hand-back"),
+        ("devices", "/manager/devices?building=horizon"),
+        ("people", "/manager/people"),
+        ("audit", "/manager/audit"),
+        ("system", "/manager/system"),
+        ("password", "/access/password"),
+        ("keys", "/access/keys"),
         ("live", "/manager"),
         ("building", "/buildings/jardins"),
         ("plan", "/manager/plan"),
         ("comfort", "/manager/comfort"),
-        ("home-comfort", f"/manager/comfort/{HOME}"),
+        ("flat", f"/manager/comfort/{HOME}"),
         ("hot-water", "/manager/hot-water"),
         ("decision", "/manager/decisions"),
         ("manager-access", "/access"),
@@ -43,6 +56,11 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nothing", "/my-home/day/2026-01-05"),
         ("month", "/my-home/month"),
         ("year", "/my-home/year"),
+        ("home-comfort", "/my-home/comfort"),
+        ("car", "/my-home/car"),
+        ("help", "/my-home/help"),
+        ("my-data", "/my-data"),
+        ("erase", "/my-data/erase"),
         ("access", "/access"),
     ),
 }
@@ -57,7 +75,7 @@ def signed_in(browser: Browser, address: str, who: str, code: str, width: int, s
         page.goto(f"{address}/sign-in")
         page.locator("#code").fill(code)
         with page.expect_navigation():
-            page.locator("main button").click()
+            page.locator("main button").first.click()
         # Left open: a page that is closed while another one loads may hang the browser for good.
         page.goto("about:blank")
     yield context
@@ -72,7 +90,8 @@ def main(words: list[str]) -> None:
         with Store.open(url) as store:
             fill(store, district, PARIS)
         codes = invite(people, district, NOW)
-        app = create_app(url, lambda: NOW, district, people)
+        ask(people, Path(folder))
+        app = create_app(url, lambda: NOW, district, people, folder=Path(folder))
         with served(app) as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
             for who, pages in PAGES.items():
@@ -85,7 +104,7 @@ def main(words: list[str]) -> None:
                                     file = f"{name}-{width}-{scheme}-{language}.png"
                                     if words and not any(word in file for word in words):
                                         continue
-                                    page.goto(f"{address}{path}?lang={language}")
+                                    page.goto(f"{address}{path}{'&' if '?' in path else '?'}lang={language}")
                                     page.screenshot(path=FOLDER / file, full_page=True)
             browser.close()
     sys.stdout.write(f"{len(list(FOLDER.glob('*.png')))} in {FOLDER}\n")

@@ -15,13 +15,19 @@ from ems.assets import Dwelling
 from ems.assets.zone import Orientation
 from ems.district import District
 from ems.points import Quality
+from ems.store.trail import LOOKS, Deed
+from ems.web.abnormal import MORE
 from ems.web.comfort import CAUSES, State
 from ems.web.figures import COSTS, LABELS
+from ems.web.help import SAYINGS
 from ems.web.hot_water import SENSORS
 from ems.web.live import KINDS, SECTIONS
+from ems.web.my_data import PURPOSES
 from ems.web.pages import TABS
 from ems.web.record import OUTCOMES
 from ems.web.resident import TITLES
+from ems.web.staff import ROLE_NAMES
+from ems.web.warmth import STEPS
 from ems.web.words import Words, catalogue, chosen, plain
 
 WEB = Path(__file__).parents[2] / "ems" / "web"
@@ -43,7 +49,8 @@ def made_up(district: District) -> set[str]:
     fixed = {*KINDS.values(), *SECTIONS, *LABELS.values(), *COSTS.values(), *(q.value for q in Quality)}
     fixed |= {text for tabs in TABS.values() for text, _ in tabs} | TITLES | set(OUTCOMES.values()) | set(CAUSES)
     fixed |= {state.value for state in State} | {name for _, name, *_ in SENSORS} | set(get_args(Orientation))
-    fixed |= {"comfort of all homes", "comfort of a home"}
+    fixed |= {text for title, _, line in MORE for text in (title, line)} | set(ROLE_NAMES.values())
+    fixed |= {*get_args(Deed), *LOOKS, *SAYINGS.values(), *PURPOSES.values(), *dict(STEPS).values()}
     names = {n.partition("/")[2].replace("-", " ") for n, a in district.assets.items() if not isinstance(a, Dwelling)}
     names = {n for n in names if not re.fullmatch(r"point \d+", n)}
     return quantities | fixed | names | {"info", "fallback", "alarm", "recovered"}

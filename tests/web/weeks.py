@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from ems.district import District
 from ems.points import Quality, Sample
 from ems.series import Floats
 from ems.slots import SLOT, Slots, floor
-from ems.store import Store
+from ems.store import Departure, Hold, People, Store, Trouble
+from ems.store.requests import Handover
 from tests.web.minute import NOW, decision, samples
 
 HOME = "horizon/flat-0101"
@@ -84,9 +86,41 @@ def fill(store: Store, district: District, zone: Any, now: datetime = NOW) -> No
             series.append((f"{name}/power_kw", recent, kw + 0.1 * np.sin(np.arange(20.0) / 5)))
     store.save_series(series)
     store.save_latest(unruly(district, now))
+    store.alarms.raise_all(
+        [
+            Trouble("bus-silent", "mistral/homes", "mistral/homes does not answer: timed out"),
+            Trouble("weather-absent", "", "no weather file"),
+        ],
+        now - timedelta(minutes=50),
+    )
     for ago in (16, 2, 1, 0):
         record = decision(district, at=now - timedelta(minutes=4) - ago * SLOT)
         store.save_decision(record["slot"], record)
+
+
+def ask(people: People, folder: Path, now: datetime = NOW) -> None:
+    """What people have asked: a message, a wish, a car that leaves, a hold, maintenance, a building handed back."""
+    who, resident = ("chief", "manager"), ("a resident", "resident")
+    account = people.account_of(people.invite("a driver", "resident", HOME, now), now)
+    assert account is not None
+    measured = {
+        "start": (floor(now) - 96 * SLOT).isoformat(),
+        "values": {f"{HOME}/temperature_c": [19.0 - i / 60 for i in range(96)], f"{HOME}/setpoint_c": [20.0] * 96},
+    }
+    number = people.tickets.open(HOME, "too cold", "Depuis ce matin.", measured, resident, now - timedelta(hours=3))
+    assert number == 1
+    people.tickets.open(HOME, "idea", "Un banc devant l'entrée, à l'ombre.", {}, resident, now - timedelta(hours=2))
+    people.tickets.answer(2, "Merci, nous en parlons à la prochaine réunion.", None, who, now - timedelta(hours=1))
+    leaves = now + timedelta(hours=14)
+    people.asked.depart(
+        Departure("parking/point-04", account.id, 80, 16.0, 0.0, False, now, leaves), resident, HOME, now
+    )
+    people.asked.hold(
+        Hold("parking/battery/power_setpoint_kw", 0.0, "chief", "essai des onduleurs", now, now + timedelta(hours=4)),
+        "manager",
+    )
+    people.asked.take_out("jardins/tank", "détartrage", who, now - timedelta(days=1))
+    Handover(folder).give("shops", "chief", now - timedelta(minutes=20), "travaux de l'enseigne")
 
 
 def unruly(district: District, now: datetime = NOW) -> dict[str, Sample]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ems.assets import BikeRoom, ChargePoint, Feeder
 from ems.assets.charging import VOLTAGE_V
@@ -93,6 +94,10 @@ def stays_of(day: Day, points: Sequence[ChargePoint], seed: int) -> list[Stay]:
     return stays
 
 
+# Cars that give back (assumptions): their battery, how full they want to leave, what they never give, the round trip.
+TWO_WAY_CAR_KWH, TWO_WAY_READY_SHARE, TWO_WAY_RESERVE_SHARE, TWO_WAY_EFFICIENCY = 50.0, 0.8, 0.2, 0.86
+
+
 class ChargePoints:
     """All charge points with whatever stands at them."""
 
@@ -107,6 +112,9 @@ class ChargePoints:
         self.kw_per_a = np.array([p.phases for p in points]) * VOLTAGE_V / 1000
         self.minimum_a = np.array([p.minimum_current_a for p in points])
         self.limit_a = np.array([p.fail_safe_current_a for p in points])
+        self.give_a = np.zeros(n)
+        self.two_way = np.array([p.give_back_current_a > 0 for p in points], dtype=bool)
+        self.stored_kwh = np.zeros(n)  # of cars that tell it
         self.plugged = np.zeros(n, dtype=bool)
         self.needed_kwh = np.zeros(n)
         self.asked_kwh = np.zeros(n)
@@ -149,6 +157,7 @@ class ChargePoints:
         had = min(stay.needed_kwh, hours * float(self.limit_a[k] * self.kw_per_a[k]))
         self.needed_kwh[k] -= had
         self.session_kwh[k] = had
+        self.stored_kwh[k] = max(TWO_WAY_READY_SHARE * TWO_WAY_CAR_KWH - self.needed_kwh[k], 1.0)
         self.most_a[k], self.leaves[k], self.announced[k] = stay.most_a, stay.leaves, stay.announced
         self.sleeps[k], self.asleep[k], self.began[k], self.paused[k] = stay.sleeps, False, False, 0
         self.sessions += 1
@@ -165,26 +174,37 @@ class ChargePoints:
                 self._arrive(self._coming.pop(0), minute)
             leaving = int(self.leaves[self.plugged].min()) if self.plugged.any() else minute + MINUTES
             self._next_change = min(leaving, self._coming[0].arrives if self._coming else minute + MINUTES)
-        wants = self.plugged & (self.needed_kwh > 0) & ~self.asleep
-        if not wants.any():
+        gives = self.two_way & self.plugged & ~self.asleep & (self.give_a >= self.minimum_a)
+        wants = self.plugged & (self.needed_kwh > 0) & ~self.asleep & ~gives
+        if not wants.any() and not gives.any():
             self.power_kw, self.current_a = self._none, self._none
             return
         allowed = np.minimum(self.limit_a, self.most_a)
         taper = np.minimum(1.0, 0.25 + self.needed_kwh / 4.0)  # slower at the end
         current = np.where(wants & (allowed >= self.minimum_a), np.maximum(allowed * taper, self.minimum_a), 0.0)
         power = np.minimum(current * self.kw_per_a, self.needed_kwh / HOURS)
+        if gives.any():
+            power = power - self._give_back(gives)
         total = self.of_feeder @ power
         if (total > self.feeder_limit_kw).any():  # the feeder's own load management
             power = power * np.minimum(self.feeder_limit_kw / np.maximum(total, 1e-9), 1)[self.feeder]
         self.power_kw, self.current_a = power, power / self.kw_per_a
-        energy = power * HOURS
-        self.needed_kwh = self.needed_kwh - energy
+        energy = np.maximum(power, 0) * HOURS
+        lost = np.maximum(-power, 0) * HOURS / TWO_WAY_EFFICIENCY
+        self.needed_kwh = self.needed_kwh - energy + lost
+        self.stored_kwh = self.stored_kwh + energy - lost
         self.session_kwh = self.session_kwh + energy
         self.delivered_kwh += energy
         charging = power > 0
         self.began |= charging
         self.paused = np.where(wants & ~charging, self.paused + 1, 0)
         self.asleep = (self.asleep | (self.sleeps & self.began & (self.paused >= PAUSE_MINUTES))) & self.plugged
+
+    def _give_back(self, gives: NDArray[np.bool_]) -> Floats:
+        """Power given back, kW, positive: what is asked, as far as the car's own reserve allows."""
+        spare = np.maximum(self.stored_kwh - TWO_WAY_RESERVE_SHARE * TWO_WAY_CAR_KWH, 0) * TWO_WAY_EFFICIENCY / HOURS
+        asked = np.minimum(self.give_a, self.most_a) * self.kw_per_a
+        return np.where(gives, np.minimum(asked, spare), 0.0)
 
     def state(self) -> Floats:
         """0 free, 1 plugged and waiting, 2 charging, 3 full."""

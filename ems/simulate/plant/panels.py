@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ems.assets import Battery, ChargePoint, Substation, Tank
+from ems.assets import Battery, ChargePoint, Deferrable, Substation, Tank
 from ems.series import Floats
+from ems.simulate.plant.cars import TWO_WAY_CAR_KWH
 from ems.simulate.plant.chance import chance
 from ems.simulate.plant.heat_pumps import OFF, PlantRoom
 from ems.simulate.plant.panel import Counter, Panel
@@ -177,8 +178,19 @@ def panels(physics: Physics) -> list[Panel]:
                 "current_a": lambda: cars.current_a,
                 "power_kw": lambda: cars.power_kw,
                 "session_energy_kwh": lambda: cars.session_kwh,
+                "stored_kwh": lambda: np.where(cars.two_way & cars.plugged, cars.stored_kwh, np.nan),
+                "capacity_kwh": lambda: np.where(cars.two_way & cars.plugged, TWO_WAY_CAR_KWH, np.nan),
             },
-            commands={"current_limit_a": cars.limit_a},
+            commands={"current_limit_a": cars.limit_a, "give_back_current_a": cars.give_a},
+        ),
+        Panel(
+            tuple(physics.district.of(Deferrable)),
+            {
+                "power_kw": lambda: physics.machines.power_kw,
+                "running_on": lambda: physics.machines.running * 1.0,
+                "done_h": lambda: physics.machines.done_h,
+            },
+            commands={"run_on": physics.machines.run_on},
         ),
     ]
 

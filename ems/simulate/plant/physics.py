@@ -15,6 +15,7 @@ from ems.assets import (
     Battery,
     BikeRoom,
     ChargePoint,
+    Deferrable,
     Feeder,
     Loop,
     Photovoltaic,
@@ -35,6 +36,7 @@ from ems.simulate.plant.electricity import Arrays, BaseLoads, Batteries
 from ems.simulate.plant.heat_pumps import SIDES, PlantRoom
 from ems.simulate.plant.large_zones import LargeZones, sun_on
 from ems.simulate.plant.loop import TemperedLoop
+from ems.simulate.plant.machines import Machines
 from ems.simulate.plant.meters import CLAMP_SHARE, ElectricityMeters, HeatMeters, WaterMeters
 from ems.simulate.plant.people import HomeDay, Residents
 from ems.simulate.plant.rooms import Rooms
@@ -91,6 +93,7 @@ class Physics:
         self.batteries = Batteries(list(district.of(Battery).values()), seed)
         self.points = ChargePoints(list(district.of(ChargePoint).values()), list(district.of(Feeder).values()), seed)
         self.bikes = BikeRooms(list(district.of(BikeRoom).values()), seed)
+        self.machines = Machines(list(district.of(Deferrable).values()), seed)
         self.stations = tuple(district.of(WeatherStation))
         n = len(plants)
         self.enable, self.capacity = np.ones(n), np.ones(n)
@@ -108,6 +111,7 @@ class Physics:
         behind += [(name, battery.supply) for name, battery in district.of(Battery).items()]
         behind += [(room.name, room.supply) for room in self.bikes.rooms]
         behind += [(point.name, feeders[point.feeder].supply) for point in self.points.points]
+        behind += [(machine.name, machine.supply) for machine in self.machines.machines]
         behind += [(plant.name, plant.supply) for plant in plants]
         behind += [(substation.name, substation.supply) for substation in substations]
         behind += [(tank.name, tank.supply) for tank in tanks]
@@ -176,6 +180,7 @@ class Physics:
         self.arrays.prepare(day)
         self.bikes.prepare(day)
         self.points.prepare(day)
+        self.machines.prepare(day)
         self._measured(measured, home)
         self.tanks.prepare(day, home.tapped_l)
         self.day, self.home = day, home
@@ -249,6 +254,7 @@ class Physics:
         self.batteries.step()
         self.points.step(self.minute)
         self.bikes.step(minute)
+        self.machines.step(minute)
         load_kw = self.loads.power_kw[minute]
         plant_kw = np.array([p.compressor_kw + p.pumps_kw for p in self.plants])
         device = np.concatenate(
@@ -258,6 +264,7 @@ class Physics:
                 self.batteries.power_kw,
                 self.bikes.power_kw,
                 self.points.power_kw,
+                self.machines.power_kw,
                 plant_kw,
                 subs.electric_kw,
                 tanks.electric_kw,

@@ -64,8 +64,8 @@ def use_of_a_year(
 ) -> Use:
     """Simulate `samples` stretches of `days`, spread evenly over a year, under local control, and scale them to a year.
 
-    52 stretches of 7 days are nearly all of it; each shorter stretch begins on a Thursday, so that two working days and
-    a Saturday stand for a week.
+    52 stretches of 7 days are nearly all of it. Shorter stretches begin on weekdays that follow each other, so that
+    Mondays, when offices are heated most, have their share: six of three days hold two or three of each.
     """
     sums: dict[str, float] = {}
     peaks = {"heat_peak_kw": 0.0, "cold_peak_kw": 0.0}
@@ -73,7 +73,7 @@ def use_of_a_year(
     first += timedelta(days=(3 - first.weekday()) % 7)
     world: World | None = None
     for k in range(samples):
-        start = first + timedelta(days=7 * int((k + 0.5) * 52 / samples))
+        start = first + timedelta(days=7 * int((k + 0.5) * 52 / samples) + (k * days - 3) % 7)
         if world is None or world.now != start:
             world = World(district, start=start, seed=seed)
         before = _totals(district, world.truth)

@@ -1,5 +1,16 @@
 // Brings the page up to date each half minute, without moving it: open folds stay open. Without it the page reloads.
+// Values that the page shows live are told by the server as soon as they are measured.
 "use strict";
+if (document.querySelector("[data-live]")) {
+  const told = new EventSource("/live?lang=" + document.documentElement.lang);
+  told.onmessage = (message) => {
+    for (const [key, text] of Object.entries(JSON.parse(message.data))) {
+      for (const place of document.querySelectorAll(`[data-live="${key}"]`)) {
+        if (place.textContent !== text) place.textContent = text;
+      }
+    }
+  };
+}
 setInterval(async () => {
   if (document.hidden) return;
   try {

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from ems.assets import Battery, ChargePoint, Feeder, Loop, Photovoltaic
-from ems.simulate.plant.cars import CHARGING, FREE, FULL, WAITING, ChargePoints, Stay
+from ems.simulate.plant.cars import (
+    CHARGING,
+    FREE,
+    FULL,
+    TWO_WAY_CAR_KWH,
+    TWO_WAY_EFFICIENCY,
+    TWO_WAY_RESERVE_SHARE,
+    WAITING,
+    ChargePoints,
+    Stay,
+)
 from ems.simulate.plant.electricity import Arrays, Batteries
 from ems.simulate.plant.loop import TemperedLoop
 
@@ -131,3 +141,30 @@ def test_the_loop_floats_with_the_sea_and_books_every_kwh() -> None:
         loop.step(24.0, -800.0, 800.0)
     assert 24.5 < loop.temperature_c < 27
     assert np.isfinite(loop.flow_m3_per_h())
+
+
+def test_a_car_that_may_gives_back_down_to_its_own_reserve() -> None:
+    """16 A x 230 V for an hour are 3.68 kWh at the socket, and 3.68 / 0.86 less in the battery."""
+    socket = ChargePoint(name="park/point-0", feeder="park/feeder", phases=1, give_back_current_a=16)
+    it = ChargePoints([socket], [FEEDER], 0)
+    it._coming = [stay(kwh=10.0, leaves=6000)]
+    it.limit_a[:], it.give_a[:] = 0.0, 16.0
+    it.step(0)
+    before = it.stored_kwh[0]
+    for minute in range(1, 61):
+        it.step(minute)
+    assert it.power_kw[0] == pytest.approx(-3.68)
+    assert before - it.stored_kwh[0] == pytest.approx(3.68 / TWO_WAY_EFFICIENCY)
+    assert it.session_kwh[0] == 0.0
+    for minute in range(61, 3000):
+        it.step(minute)
+    assert it.stored_kwh[0] == pytest.approx(TWO_WAY_RESERVE_SHARE * TWO_WAY_CAR_KWH)
+    # What it gave it needs again: 0.8 of its battery at departure.
+    assert it.needed_kwh[0] == pytest.approx(0.6 * TWO_WAY_CAR_KWH)
+
+
+def test_an_ordinary_socket_gives_nothing_back() -> None:
+    it = points(stay(kwh=10.0))
+    it.give_a[:] = 16.0
+    it.step(0)
+    assert it.power_kw[0] > 0

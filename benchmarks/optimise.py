@@ -1,0 +1,383 @@
+"""How fast a district of hundreds of dwellings is planned, against named references on the same model in one run.
+
+The district is that of `tests/optimise/large.py`. The references: HiGHS's interior point HiPO on the one large
+programme (crossover off, tolerance 1e-4; the better of 1 and 2 threads, each in a process of its own, for HiGHS's count
+of threads is one per process), linopy and Pyomo's `appsi` handing over the same model. HiPO is given the finished
+matrix, `find` begins with the outlook. What is not installed (requirements-bench.txt) is null, and stderr
+says so.
+
+    lower_vs_linopy   rules read, lowered and passed to HiGHS, over linopy doing so; linopy states the dwellings' rules
+                      in its own expressions on ready arrays, and takes the terms of all other rules as ready arrays
+    lower_vs_appsi    the same over the same rules as an ordinary ConcreteModel and appsi's `set_instance`
+    cold_vs_hipo      the whole schedule from nothing, over HiPO; `warm_`: the next quarter-hour with new states,
+                      forecasts and the plan before; `tight_`: with limits at 0.55, so that they bind
+    *_gap             (cost - bound) / (cost + what initial stores are worth - loads nobody moves), certified
+    true_gap          the same with the monolith's optimum for the bound (by HiPO where it says Optimal, else null)
+    integer_gap       the same for the plan in which the next hour is settled: median over cold, warm and tight
+    growth, horizon   cold times over each other
+
+`--json` prints one line; times are medians of `--rounds` interleaved rounds, wall time. `--quick` plans few homes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).parents[1]
+sys.path.insert(0, str(PROJECT))
+
+import highspy  # noqa: E402
+import numpy as np  # noqa: E402
+import pyomo.environ as pyo  # noqa: E402
+
+from ems.assets.outlook import Outlook  # noqa: E402
+from ems.optimise.divide import Memory, find  # noqa: E402
+from ems.optimise.matrix import Matrix  # noqa: E402
+from ems.optimise.model import Composed, compose  # noqa: E402
+from ems.optimise.outline import family_name, numbers  # noqa: E402
+from ems.optimise.plan import _gap, plan  # noqa: E402
+from ems.optimise.solve import linear_programme  # noqa: E402
+from ems.optimise.why import NOT_AT_ALL  # noqa: E402
+from ems.slots import Slots  # noqa: E402
+from tests.optimise.large import START, Large, large  # noqa: E402
+
+HIPO_LIMIT_S = 600.0
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A solution of the monolith: seconds to hand over and solve, how HiGHS says it ended, euro."""
+
+    seconds: float
+    status: str
+    objective: float
+
+
+def hipo(matrix: Matrix, threads: int) -> Ended:
+    """HiPO on the whole programme; to be called in a process of its own."""
+    begun = time.perf_counter()
+    highs = highspy.Highs()
+    for option, value in {
+        "output_flag": False, "threads": threads, "parallel": "on" if threads > 1 else "off", "solver": "hipo",
+        "run_crossover": "off", "ipm_optimality_tolerance": 1e-4, "time_limit": HIPO_LIMIT_S,
+    }.items():  # fmt: skip
+        highs.setOptionValue(option, value)
+    highs.passModel(linear_programme(matrix))
+    highs.run()
+    status = highs.modelStatusToString(highs.getModelStatus())
+    return Ended(time.perf_counter() - begun, status, float(highs.getInfo().objective_function_value))
+
+
+def aside(call: Callable[..., Any], *arguments: Any) -> Any:
+    """The answer of a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(call, *arguments).result()
+
+
+def monolith(outlook: Outlook, previous: Any = None) -> Matrix:
+    return compose(replace(outlook, grouped=False), previous).matrix()
+
+
+@dataclass
+class Case:
+    """One model and how it fared: seconds and gaps by round, HiPO's by number of threads."""
+
+    name: str
+    seconds: list[float]
+    cpu: list[float]
+    relaxed: list[float]
+    whole: list[float]
+    true: list[float]
+    hipo: dict[int, list[float]]
+    statuses: set[str]
+
+    @classmethod
+    def called(cls, name: str) -> Case:
+        return cls(name, [], [], [], [], [], {1: [], 2: []}, set())
+
+    def plan(self, outlook: Outlook, held: Any = None, memory: Memory | None = None) -> Any:
+        """Timed and certified on the continuous model, as HiPO solves it; then once more with the next hour settled."""
+        begun, cpu = time.perf_counter(), time.process_time()
+        found = find(outlook, held, memory, halves=True)
+        self.seconds.append(time.perf_counter() - begun)
+        self.cpu.append(time.process_time() - cpu)
+        self.relaxed.append(_gap(found, outlook))
+        self.whole.append(_gap(find(outlook, held, memory), outlook))
+        say(f"{self.name}: {self.seconds[-1]:.2f} s, gap {self.relaxed[-1]:.3%}, settled {self.whole[-1]:.3%}")
+        return found
+
+    def solve(self, outlook: Outlook, held: Any, found: Any, threads: tuple[int, ...]) -> None:
+        matrix = monolith(outlook, held)
+        for count in threads:
+            ended = aside(hipo, matrix, count)
+            self.hipo[count].append(ended.seconds)
+            self.statuses.add(ended.status)
+            if ended.status == "Optimal":
+                self.true.append(_gap(replace(found, bound=ended.objective), outlook))
+            say(
+                f"{self.name}: HiPO on {count} thread(s) {ended.seconds:.2f} s, {ended.status}, {ended.objective:.3f} €"
+            )
+
+    @property
+    def ratio(self) -> float | None:
+        best = min((statistics.median(s) for s in self.hipo.values() if s), default=None)
+        return None if best is None else statistics.median(self.seconds) / best
+
+
+def handed_over(outlook: Outlook) -> tuple[float, Composed, Matrix]:
+    """Seconds from the outlook to a model in HiGHS, and what was made on the way."""
+    begun = time.perf_counter()
+    composed = compose(replace(outlook, grouped=False))
+    matrix = composed.matrix()
+    highs = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    highs.passModel(linear_programme(matrix))
+    return time.perf_counter() - begun, composed, matrix
+
+
+def by_linopy(composed: Composed, matrix: Matrix) -> float:
+    """Seconds for linopy to state the same model and hand it to HiGHS; every number it needs is ready before."""
+    import linopy
+    import xarray
+
+    zone = composed.model.zone
+    known = {p.local_name: numbers(p) for p in zone.component_objects(pyo.Param)}
+    own = {f"zone.{rule}" for rule in ("light_keeps_heat", "mass_keeps_heat", "stays_warm", "stays_cool")}
+    rest = [(f, *_terms(matrix, f)) for name, f in matrix.rows.items() if name not in own]
+    room, slot = list(zone.fleet), np.arange(len(zone.flows))
+
+    def table(values: Any) -> Any:
+        return xarray.DataArray(values, coords={"room": room, "slot": slot}, dims=("room", "slot"))
+
+    def by_room(values: Any) -> Any:
+        return xarray.DataArray(values, coords={"room": room}, dims="room")
+
+    begun = time.perf_counter()
+    model = linopy.Model()
+    columns: dict[str, Any] = {}
+    labels = np.empty(matrix.cost.size, dtype=np.int64)
+    objective = []
+    for name, family in matrix.columns.items():
+        if family.size == 0:
+            continue
+        dims = [f"{name}_{k}" for k in range(len(family.shape))]
+        if name.startswith("zone."):
+            dims = ["room", "slot" if family.shape[1] == slot.size else "boundary"]
+        coordinates = {
+            d: list(m) if d == "room" else np.arange(len(m)) for d, m in zip(dims, family.members, strict=True)
+        }
+        low, high, price = (
+            xarray.DataArray(family.of(v), coords=coordinates, dims=dims)
+            for v in (matrix.lower, matrix.upper, matrix.cost)
+        )
+        columns[name] = model.add_variables(low, high, name=name)
+        labels[family.slice] = columns[name].labels.values.ravel()
+        if (family.of(matrix.cost) != 0).any():
+            objective.append((columns[name] * price).sum())
+    light, mass, heat, cold, too_cold, too_hot = (
+        columns[f"zone.{v}"] for v in ("light_c", "mass_c", "heating_kw", "cold_kw", "too_cold_k", "too_hot_k")
+    )
+    now, after = ({"boundary": slice(a, a + slot.size)} for a in (0, 1))
+    at = {"boundary": slot}
+    light_now, mass_now, light_next, mass_next = (
+        v.isel(part).assign_coords(at).rename(boundary="slot") for part in (now, after) for v in (light, mass)
+    )
+    for node, after_it in ((0, light_next), (1, mass_next)):
+        a = [by_room(known["step"][:, node, i]) for i in range(5)]
+        free = a[2] * xarray.DataArray(known["outdoor_c"], coords={"slot": slot}, dims="slot")
+        free = free + a[3] * table(known["free_on_light_kw"]) + a[4] * table(known["free_on_mass_kw"])
+        model.add_constraints(
+            after_it - a[0] * light_now - a[1] * mass_now - a[3] * heat + a[3] * cold == free, name=f"keeps_heat_{node}"
+        )
+    model.add_constraints(light_next + too_cold >= table(known["low_c"]), name="stays_warm")
+    model.add_constraints(light_next - too_hot <= table(known["high_c"]), name="stays_cool")
+    for family, variables, coefficients, sign, right in rest:
+        dims = [f"{family.name}_row"]
+        left = linopy.LinearExpression(
+            xarray.Dataset({
+                "vars": ((*dims, "_term"), np.where(variables < 0, -1, labels[variables])),
+                "coeffs": ((*dims, "_term"), coefficients),
+                "const": (dims, np.zeros(family.size)),
+            }),
+            model,
+        )  # fmt: skip
+        model.add_constraints(left, sign, xarray.DataArray(right, dims=dims), name=family.name)
+    model.add_objective(sum(objective[1:], objective[0]))
+    model.to_highspy()
+    return time.perf_counter() - begun
+
+
+def _terms(matrix: Matrix, family: Any) -> tuple[Any, Any, str, Any]:
+    """A family's variables and coefficients as linopy keeps them (-1 and NaN: no term), its sign and right side."""
+    a = matrix.a[family.slice]
+    count = np.diff(a.indptr)
+    place = (
+        np.repeat(np.arange(family.size), count),
+        np.concatenate([np.arange(c) for c in count] or [[]]).astype(int),
+    )
+    variables = np.full((family.size, int(count.max(initial=1))), -1)
+    coefficients = np.full(variables.shape, np.nan)
+    variables[place], coefficients[place] = a.indices, a.data
+    low, high = matrix.row_lower[family.slice], matrix.row_upper[family.slice]
+    if (low == high).all():
+        return variables, coefficients, "=", low
+    return (variables, coefficients, "<=", high) if np.isfinite(high).all() else (variables, coefficients, ">=", low)
+
+
+def by_appsi(outlook: Outlook) -> float:
+    """Seconds for the same rules as an ordinary Pyomo model, and for appsi's HiGHS to take it."""
+    from pyomo.contrib.appsi.solvers import Highs
+
+    begun = time.perf_counter()
+    composed = compose(replace(outlook, grouped=False), new_block=pyo.Block)
+    priced: dict[str, Any] = {}
+    for cost in composed.costs:
+        price = np.broadcast_to(cost.price, (len(cost.variable),)) if np.ndim(cost.price) == 0 else cost.price.ravel()  # type: ignore[union-attr]
+        priced[family_name(cost.variable)] = priced.get(family_name(cost.variable), 0.0) + price
+    by_name = {family_name(v): v for v in composed.model.component_objects(pyo.Var)}
+    composed.model.cost = pyo.Objective(
+        expr=pyo.quicksum(
+            float(p) * v
+            for name, prices in priced.items()
+            for p, v in zip(prices, by_name[name].values(), strict=True)
+            if p
+        )
+    )
+    Highs().set_instance(composed.model)
+    return time.perf_counter() - begun
+
+
+def peak_memory(homes: int, slots: int) -> float:
+    """MiB that a process needs for a cold and a warm plan of the district."""
+    here = large(homes)
+    cold_and_warm(here, slots, Case.called("memory"), Case.called("memory"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def cold_and_warm(here: Large, slots: int, cold: Case, warm: Case | None) -> tuple[Any, ...]:
+    """A plan from nothing, and the next quarter-hour's: outlook, flows held and what was found, of each."""
+    first = Slots(START, slots)
+    outlook, memory = here.outlook(first), Memory()
+    found = cold.plan(outlook, None, memory)
+    if warm is None:
+        return ((outlook, None, found),)
+    before = plan(here.district, outlook.snapshot, outlook.forecasts, first, memory=memory, effort=NOT_AT_ALL)
+    then = Slots(first.at(1), slots)
+    later, held = here.outlook(then, before), before.on(then)
+    return (outlook, None, found), (later, held, warm.plan(later, held, memory))
+
+
+def installed(name: str) -> bool:
+    if importlib.util.find_spec(name) is None:
+        say(f"{name} is not installed: its figures are null")
+        return False
+    return True
+
+
+def missing_hipo() -> bool:
+    try:
+        importlib.metadata.version("highspy-extras")
+    except importlib.metadata.PackageNotFoundError:
+        say("highspy-extras is not installed: there is no HiPO, its figures are null")
+        return True
+    return False
+
+
+def everything(homes: int, more: int, slots: int, rounds: int, with_appsi: bool) -> dict[str, Any]:
+    here, tight_here = large(homes), large(homes, tight=True)
+    cold, warm, tight = Case.called("cold"), Case.called("warm"), Case.called("tight")
+    many, long = Case.called(f"{more} homes"), Case.called(f"{2 * slots} slots")
+    threads: tuple[int, ...] = () if missing_hipo() else (1, 2)
+    lowered, linopy, appsi = [], [], []
+    for number in range(rounds):
+        outlook = here.outlook(Slots(START, slots))
+        seconds, composed, matrix = handed_over(outlook)
+        lowered.append(seconds)
+        if installed("linopy"):
+            linopy.append(by_linopy(composed, matrix))
+        if with_appsi and not appsi:  # minutes long and a hundred times the other: once
+            appsi.append(by_appsi(outlook))
+        say(f"handed over in {lowered[-1]:.3f} s; linopy {linopy[-1:]}, appsi {appsi[-1:]}")
+        pairs = cold_and_warm(here, slots, cold, warm)
+        pairs += cold_and_warm(tight_here, slots, tight, None)
+        cold_and_warm(large(more), slots, many, None)
+        cold_and_warm(here, 2 * slots, long, None)
+        for case, (at, held, found) in zip((cold, warm, tight), pairs, strict=True):
+            case.solve(at, held, found, threads)
+            if number == 0 and all(case.hipo.values()):  # from then on only the better of the two
+                best = min(case.hipo, key=lambda count: case.hipo[count][0])
+                case.hipo = {best: case.hipo[best]}
+        if number == 0 and threads:
+            threads = tuple({count for case in (cold, warm, tight) for count in case.hipo})
+
+    def median(values: list[float], over: float | None = 1.0) -> float | None:
+        return round(statistics.median(values) / over, 5) if values and over else None
+
+    figures = {
+        "homes": homes,
+        "slots": slots,
+        "rounds": rounds,
+        "columns": matrix.a.shape[1],
+        "rows": matrix.a.shape[0],
+        "lower_s": median(lowered),
+        "lower_vs_linopy": median(lowered, statistics.median(linopy) if linopy else None),
+        "lower_vs_appsi": median(lowered, appsi[0] if appsi else None),
+        "cold_s": median(cold.seconds),
+        "warm_s": median(warm.seconds),
+        "tight_s": median(tight.seconds),
+        "cpu_s": {c.name: median(c.cpu) for c in (cold, warm, tight)},
+        "cold_vs_hipo": cold.ratio,
+        "warm_vs_hipo": warm.ratio,
+        "tight_vs_hipo": tight.ratio,
+        "hipo_s": {c.name: {n: median(s) for n, s in c.hipo.items() if s} for c in (cold, warm, tight)},
+        "hipo_status": sorted(cold.statuses | warm.statuses | tight.statuses),
+        "cold_gap": median(cold.relaxed),
+        "warm_gap": median(warm.relaxed),
+        "tight_gap": median(tight.relaxed),
+        "true_gap": median(cold.true),
+        "integer_gap": statistics.median([*cold.whole, *warm.whole, *tight.whole]),
+        f"growth_{homes}_to_{more}": median(many.seconds, statistics.median(cold.seconds)),
+        f"horizon_{2 * slots}_vs_{slots}": median(long.seconds, statistics.median(cold.seconds)),
+        "peak_memory_mib": round(aside(peak_memory, homes, slots), 1),
+        "flexmeasures_ratio": None,
+    }
+    say("flexmeasures is no dependency: flexmeasures_ratio is null")
+    return {k: round(v, 5) if isinstance(v, float) else v for k, v in figures.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--json", action="store_true", help="one line for machines")
+    parser.add_argument("--quick", action="store_true", help="60 and 140 homes, one round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--homes", type=int, default=420)
+    parser.add_argument("--more", type=int, default=1000, help="homes of the larger district")
+    asked = parser.parse_args()
+    homes, more, rounds = (60, 140, 1) if asked.quick else (asked.homes, asked.more, asked.rounds)
+    figures = everything(homes, more, 96, rounds, installed("pyomo"))
+    if asked.json:
+        print(json.dumps(figures))
+    else:
+        for key, value in figures.items():
+            print(f"{key:<24} {value}")
+
+
+if __name__ == "__main__":
+    main()

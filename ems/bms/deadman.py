@@ -1,0 +1,126 @@
+"""The dead-man: a small process of its own that gives the field back when the control process is gone.
+
+It shares nothing with the control process but a file and a pipe: this file imports nothing of `ems` and is run by its
+path. The control process mirrors its standing commands into the file, fsynced, before a device hears of them; each with
+the very bytes that take it back and the answer a device owes. Over the pipe comes a beat every second. When the pipe
+closes (a kill closes it at once) or no beat comes for `hang_s`, everything in the file is taken back, again and again
+until each device has answered, `rounds` times at most. A file of another owner is left alone: then somebody else leads.
+
+    python deadman.py FILE OWNER HANG_S ROUNDS < pipe
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+TIMEOUT_S = 1.0
+PAUSE_S = 2.0  # between two rounds, for devices that did not answer
+GOODBYE = b"q"
+
+
+def watch(beats: int, hang_s: float) -> str:
+    """Waits until the other end falls silent. Tells why: `ended`, `hung`, or `goodbye` when all was given back."""
+    while True:
+        ready, _, _ = select.select([beats], [], [], hang_s)
+        if not ready:
+            return "hung"
+        data = os.read(beats, 4096)
+        if not data:
+            return "ended"
+        if GOODBYE in data:
+            return "goodbye"
+
+
+def standing(path: Path, owner: str) -> list[dict[str, Any]]:
+    """What the file says stands in devices; nothing when it is another's, or not there."""
+    try:
+        content = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return []
+    if content["owner"] != owner:
+        return []
+    found: list[dict[str, Any]] = content["standing"]
+    return found
+
+
+def store(path: Path, owner: str, left: list[dict[str, Any]]) -> None:
+    """Puts the file in place whole or not at all, and on the disk before it returns."""
+    torn = path.with_suffix(f".{os.getpid()}.tmp")
+    with torn.open("w") as file:
+        json.dump({"owner": owner, "standing": left}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    torn.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def take_back(entry: dict[str, Any]) -> bool:
+    """Sends the bytes that take a command back. Whether the device answered what it owes."""
+    kind = socket.SOCK_DGRAM if entry["transport"] == "udp" else socket.SOCK_STREAM
+    owed = bytes.fromhex(entry["owed"])
+    try:
+        with socket.socket(socket.AF_INET, kind) as line:
+            line.settimeout(TIMEOUT_S)
+            line.connect((entry["host"], entry["port"]))
+            line.sendall(bytes.fromhex(entry["request"]))
+            answer = b""
+            while len(answer) < len(owed):
+                part = line.recv(1024)
+                if not part:
+                    return False
+                answer += part
+            return answer[: len(owed)] == owed
+    except OSError:
+        return False
+
+
+def take_all_back(path: Path, owner: str, rounds: int) -> tuple[int, int]:
+    """Rounds over what stands until nothing does. How many were taken back, and how many could not be."""
+    done = 0
+    while left := standing(path, owner):
+        silent: set[tuple[str, int]] = set()  # one silence of a gateway is enough for a round
+        missed = []
+        for entry in left:
+            where = (entry["host"], entry["port"])
+            if where not in silent and take_back(entry):
+                done += 1
+            else:
+                silent.add(where)
+                missed.append(entry)
+        if standing(path, owner) != left:
+            return done, 0  # somebody leads again: what stands now is theirs
+        store(path, owner, missed)
+        rounds -= 1
+        if not missed or rounds <= 0:
+            return done, len(missed)
+        time.sleep(PAUSE_S)
+    return done, 0
+
+
+def main(path: Path, owner: str, hang_s: float, rounds: int) -> None:
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.SIG_IGN)  # it ends with the process that it watches, not with the terminal
+    beats = sys.stdin.fileno()
+    while (why := watch(beats, hang_s)) != "goodbye":
+        done, missed = take_all_back(path, owner, rounds)
+        line = {"why": why, "taken_back": done, "unanswered": missed}
+        with path.with_name("deadman.log").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        if why == "ended":
+            return
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,178 @@
+"""`ems campaign …`: each campaign ends in one line of figures, as JSON on request, and in exit code 1 if it failed."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ems.campaign.course import START, Outcome, run_course
+from ems.campaign.defects import DEFECTS, hunt
+from ems.campaign.kills import kill_everywhere
+from ems.campaign.leaders import lead_everywhere
+from ems.campaign.power_cuts import cut_power
+from ems.loop.clock import RealClock
+
+DAYS_PER_COURSE = 5.0
+REAL_DAYS = 1.0  # of one course with the real optimiser, whose plans take most of the time
+FALSE_ALARMS_PER_100_DAYS = 1.0
+
+app = typer.Typer(help="Seeded campaigns against the running loop: faults, defects, kills, power cuts, rivals.")
+err = Console(stderr=True, soft_wrap=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="End with one JSON line of figures.")]
+
+
+def summary(outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
+    """The figures of some courses."""
+    days = sum(o.days for o in outcomes)
+    return {
+        "days": days,
+        "courses": len(outcomes),
+        "points": [min(o.points for o in outcomes), max(o.points for o in outcomes)] if outcomes else [],
+        "violations": sum(len(o.violations) for o in outcomes),
+        "lost_readings": sum(o.lost_readings for o in outcomes),
+        "missed_class_a_faults": sum(o.missed for o in outcomes),
+        "false_alarms_per_100_days": round(100 * sum(o.false_alarms for o in outcomes) / days, 2) if days else 0.0,
+        "troubles": sum(sum(o.troubles.values()) for o in outcomes),
+        "writes": sum(o.writes for o in outcomes),
+        "readings": sum(o.readings for o in outcomes),
+        "ways": dict(sum((o.ways for o in outcomes), Counter())),
+        "days_per_minute": round(60 * days / seconds, 1) if seconds else 0.0,
+        "failing_seeds": [o.seed for o in outcomes if o.violations or o.lost_readings or o.missed],
+    }
+
+
+@app.command()
+def faults(
+    days: Annotated[float, typer.Option(min=1, help="Simulated days in all.")] = 300,
+    seed: Annotated[int, typer.Option(help="The first seed; one per course.")] = 1,
+    real_share: Annotated[float, typer.Option(min=0, max=1, help="Share of days with the real optimiser.")] = 0.1,
+    as_json: AsJson = False,
+) -> None:
+    """A swarm of small districts in which something is always broken; then everything heals."""
+    figures: dict[str, Any] = {"campaign": "faults"}
+    for name, share, length in (("stub", 1 - real_share, DAYS_PER_COURSE), ("real", real_share, REAL_DAYS)):
+        wanted, begun = days * share, RealClock().now()
+        outcomes: list[Outcome] = []
+        first = seed if name == "stub" else seed + 100_000
+        while len(outcomes) * length < wanted - 1e-9:
+            outcome = run_course(first + len(outcomes), length, real=name == "real")
+            outcomes.append(outcome)
+            for line in outcome.log:
+                if line.startswith(f"{START.year}-"):
+                    err.print(f"seed {outcome.seed}: {line}", highlight=False)
+        figures[name] = summary(outcomes, (RealClock().now() - begun).total_seconds())
+    parts = [figures["stub"], figures["real"]]
+    for key in ("violations", "lost_readings", "missed_class_a_faults"):
+        figures[key] = sum(part[key] for part in parts)
+    figures["false_alarms_per_100_days"] = max(part["false_alarms_per_100_days"] for part in parts)
+    sums = figures["violations"] + figures["lost_readings"] + figures["missed_class_a_faults"]
+    _end(figures, as_json, clean=sums == 0 and figures["false_alarms_per_100_days"] < FALSE_ALARMS_PER_100_DAYS)
+
+
+@app.command()
+def defects(as_json: AsJson = False) -> None:
+    """Defects of our own, switched on one at a time: the fault campaign must find every one."""
+    found = {}
+    for defect in DEFECTS:
+        rule, courses = hunt(defect)
+        found[defect.name] = rule
+        err.print(f"{defect.name}: {rule or 'NOT FOUND'} in course {courses}", highlight=False)
+    missed = [name for name, rule in found.items() if not rule]
+    figures = {"campaign": "defects", "defects": len(found), "found": len(found) - len(missed), "not_found": missed}
+    _end(figures, as_json, clean=not missed)
+
+
+@app.command()
+def kills(
+    per_step: Annotated[int, typer.Option(min=1, help="Kills at every step of the cycle.")] = 1, as_json: AsJson = False
+) -> None:
+    """Killed with -9 at every step of a quarter-hour, and resumed."""
+    killed = kill_everywhere(per_step, RealClock())
+    _end({"campaign": "kills", **killed.to_json()}, as_json, clean=killed.is_clean, said=killed.said)
+
+
+@app.command()
+def leaders(as_json: AsJson = False) -> None:
+    """Started twice, frozen at every step while a rival takes over, lease over."""
+    led = lead_everywhere()
+    _end({"campaign": "leaders", **led.to_json()}, as_json, clean=led.is_clean, said=led.said)
+
+
+@app.command("power-cuts")
+def power_cuts(
+    points: Annotated[int, typer.Option(min=1, help="Cut points.")] = 1000, seed: int = 1, as_json: AsJson = False
+) -> None:
+    """Cuts in the recorded writes and syncs of a real process; needs strace."""
+    cut = cut_power(points, seed)
+    _end({"campaign": "power-cuts", **cut.to_json()}, as_json, clean=cut.is_clean, said=cut.said)
+
+
+@app.command()
+def replay(
+    seed: Annotated[int, typer.Argument(help="A seed that failed.")],
+    days: Annotated[float, typer.Option(min=1)] = DAYS_PER_COURSE,
+    real: Annotated[bool, typer.Option("--real", help="With the real optimiser.")] = False,
+    minimise: Annotated[bool, typer.Option("--minimise", help="Leave out what is not needed to fail.")] = False,
+) -> None:
+    """One seed again, with its whole log; `--minimise` finds the fewest troubles under which it fails."""
+    outcome = run_course(seed, days, real=real)
+    kept: tuple[int, ...] | None = None
+    if minimise:
+        outcome, kept = smallest(lambda keep: run_course(seed, days, real=real, keep=keep), outcome)
+    for line in outcome.log:
+        err.print(line, highlight=False)
+    figures = {"seed": seed, "digest": outcome.digest, "kept": kept, **summary([outcome], 0.0)}
+    _end(figures, True, clean=not figures["failing_seeds"])
+
+
+def smallest(run: Callable[[tuple[int, ...]], Outcome], failing: Outcome) -> tuple[Outcome, tuple[int, ...]]:
+    """The troubles, by their place in the plan, that are enough to fail: one after another is left out."""
+    kept = tuple(range(failing.planned))
+    for number in range(failing.planned):
+        without = tuple(k for k in kept if k != number)
+        tried = run(without)
+        if tried.violations or tried.lost_readings or tried.missed:
+            failing, kept = tried, without
+    return failing, kept
+
+
+@app.command()
+def soak(
+    days: Annotated[int, typer.Option(min=2, help="Simulated days.")] = 30,
+    seed: Annotated[int, typer.Option(help="The district.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """One small district for a month: memory, open files, log of the database."""
+    outcome = run_course(seed, days, watch_memory=True)
+    half = len(outcome.memory_mb) // 2
+    grown = outcome.memory_mb[-1] - outcome.memory_mb[half]
+    figures = {
+        "campaign": "soak",
+        "days": days,
+        "memory_slope_mb_per_day": round(grown / max(len(outcome.memory_mb) - 1 - half, 1), 3),
+        "open_files": [outcome.open_files[0], outcome.open_files[-1]],
+        "largest_log_mb": round(max(outcome.log_mb), 2),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "violations": len(outcome.violations),
+    }
+    clean = figures["memory_slope_mb_per_day"] < 1.0 and figures["largest_log_mb"] < 64 and not outcome.violations  # type: ignore[operator]
+    _end(figures, as_json, clean=bool(clean))
+
+
+def _end(figures: Mapping[str, Any], as_json: bool, *, clean: bool, said: list[str] | None = None) -> None:
+    for line in said or []:
+        err.print(line, highlight=False)
+    if as_json:
+        print(json.dumps(figures))
+    else:
+        for key, value in figures.items():
+            print(f"{key.replace('_', ' ')}: {value}")
+    if not clean:
+        raise typer.Exit(1)

@@ -1,0 +1,160 @@
+"""One life of the control process: it ends where a campaign says, and nothing of it reaches anything afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ems.bms import Patience
+from ems.bms.line import Line, NoAnswerError
+from ems.campaign.plant import Plant
+from ems.campaign.trouble import Troubles
+from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
+from ems.district import Bus, Wire
+from ems.points import Quality, Sample
+from ems.store import Concern, Store, StoreError
+from ems.store.database import Database
+from ems.store.readings import Row
+
+T = TypeVar("T")
+
+
+class KilledError(BaseException):
+    """The process is gone. Not an Exception: no handler of the loop may outlive it."""
+
+
+class Life:
+    """Counts what a process does to the outside, and ends it at its `dies_at`-th step."""
+
+    def __init__(self, number: int, dies_at: int | None = None) -> None:
+        self.number = number
+        self.dies_at = dies_at
+        self.steps = 0
+        self.dead = False
+
+    def step(self) -> None:
+        """Something is about to happen, or just has. Raises KilledError when this is the end, and for ever after."""
+        self.steps += 1
+        if self.dead or (self.dies_at is not None and self.steps >= self.dies_at):
+            self.dead = True
+            raise KilledError
+
+
+class MortalDatabase(Database):
+    """A database whose process may die before and after each commit."""
+
+    life: Life
+
+    def write(self, what: str, work: Callable[[Any], T], *, attempts: int | None = None) -> T:
+        self.life.step()
+        result = super().write(what, work, attempts=attempts)
+        self.life.step()
+        return result
+
+
+class WatchedStore(Store):
+    """A store that notes which readings were acknowledged."""
+
+    acknowledged: list[Row]
+
+    def save_readings(self, rows: Iterable[Row]) -> int:
+        taken = list(rows)
+        try:
+            return super().save_readings(taken)
+        finally:
+            if not self.life.dead:  # kept in the database or in the spool, also when the database was busy
+                self.acknowledged += taken
+
+    @property
+    def life(self) -> Life:
+        database = self._database
+        assert isinstance(database, MortalDatabase)
+        return database.life
+
+
+def open_store(folder: Path, life: Life, acknowledged: list[Row], report: Callable[[Concern], None]) -> WatchedStore:
+    """The site's real SQLite store, as this life sees it."""
+    database = MortalDatabase(
+        f"sqlite:///{folder / 'site.db'}", read_only=False, busy_timeout_s=0.0, attempts=1, report=report
+    )
+    database.life = Life(life.number)  # opening is not yet living
+    store = WatchedStore(database, retain_days=3, spool=folder / "site.db.spool")
+    store.acknowledged = acknowledged
+    try:
+        database.migrate()
+    except StoreError:
+        store.close()
+        raise
+    database.life = life
+    return store
+
+
+class VirtualLine(Line):
+    """A bus of the plant, with the troubles of the hour between."""
+
+    def __init__(
+        self, bus: Bus, wires: Sequence[Wire], patience: Patience, plant: Plant, troubles: Troubles, life: Life
+    ) -> None:
+        super().__init__(bus, wires, patience)
+        self.plant = plant
+        self.troubles = troubles
+        self.life = life
+
+    async def sweep(self) -> dict[str, Sample]:
+        self._ask()
+        self.breaker.answered()
+        found = {}
+        for point in self.wires:
+            value = self.troubles.seen(point, self.plant.present(point))
+            if value is not None:
+                found[point] = self.sample(point, value)
+            else:
+                found[point] = Sample(None, Quality.UNREACHABLE, self.now)
+        return found
+
+    def _ask(self) -> None:
+        """Raises NoAnswerError while the bus is away, and KilledError when the process is."""
+        if self.life.dead:
+            raise KilledError
+        if self.troubles.is_on("bus-off", self.bus.name):
+            self.breaker.failed("timed out")
+            raise NoAnswerError("timed out")
+
+    async def send(self, commands: Sequence[Command]) -> list[Outcome]:
+        return [self._deliver(command) for command in commands]
+
+    def _deliver(self, command: Command) -> Outcome:
+        self._ask()
+        self.life.step()
+        point = command.point
+        if point.endswith("/heartbeat_count"):
+            if command.value is not None:
+                self.plant.beat(point, command.value)
+            return Written(command.value)
+        if (why := self.guard()) is not None:
+            return Refused(why)
+        if self.troubles.is_on("not-applied", point):
+            return Written(command.value)  # a device that lies, and shows it later
+        unanswered = self.troubles.is_on("not-acknowledged", point)
+        self.plant.write(command, self.life.number, believed=not unanswered)
+        self.life.step()
+        if unanswered:
+            return Unreachable("no answer to the write")
+        shows = self.plant.present(point)
+        wanted = self.plant.release(point) if command.value is None else command.value
+        if abs(shows - wanted) > 1e-6:
+            return Overridden(shows, "priority 8")
+        return Written(command.value)
+
+    async def count(self, beat: Command) -> Outcome:
+        return self._deliver(beat)
+
+    def silent(self) -> list[None]:  # type: ignore[override]
+        return [None] if self.breaker.is_open else []
+
+    async def answers(self, which: object) -> bool:
+        if self.life.dead or self.troubles.is_on("bus-off", self.bus.name):
+            return False
+        self.breaker.answered()
+        return True

@@ -1,0 +1,78 @@
+"""What was learnt, kept between forecasts, and its text for a file: no pickle, so that a file can do no harm."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ems.forecast import boosting
+from ems.forecast.learn import Learnt
+from ems.forecast.photovoltaic import Array
+from ems.forecast.regression import Lines
+
+VERSION = 1
+Key = tuple[Any, ...]
+
+
+@dataclass
+class Experience:
+    """What was learnt of groups of meters, by what identifies the group, and of plants by their series' id.
+
+    `changes` counts the fits, so that a keeper of files knows when there is something new to keep.
+    """
+
+    learnt: dict[Key, Learnt] = field(default_factory=dict)
+    arrays: dict[str, Array] = field(default_factory=dict)
+    changes: int = 0
+
+    def keep(self, key: Key, learnt: Learnt) -> None:
+        self.learnt[key] = learnt
+        self.changes += 1
+
+
+def dump(experience: Experience) -> bytes:
+    """The groups that have trees or lines, for `load`. Plants are learnt anew in seconds and are left out."""
+    header: list[dict[str, Any]] = []
+    arrays: dict[str, Any] = {}
+    for n, (key, learnt) in enumerate(experience.learnt.items()):
+        trees = learnt.trees if isinstance(learnt.trees, str) else [b.model_to_string() for b in learnt.trees.boosters]
+        header.append({"key": list(key), "when": learnt.when, "trees": trees, "features": learnt.features})
+        parts = {"blend": learnt.blend, "sides": learnt.sides, "skill": learnt.skill, "shape": learnt.shape}
+        parts |= {"coefficients": learnt.lines.coefficients, "mean": learnt.lines.mean, "spread": learnt.lines.spread}
+        arrays |= {f"{n}/{name}": values for name, values in parts.items()}
+    text = json.dumps({"version": VERSION, "groups": header}).encode()
+    out = io.BytesIO()
+    np.savez_compressed(out, header=np.frombuffer(text, dtype=np.uint8), **arrays)
+    return out.getvalue()
+
+
+def load(content: bytes) -> Experience:
+    """What `dump` wrote. Raises ValueError that says what is wrong with anything else."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        header = json.loads(arrays["header"].tobytes())
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise ValueError(f"no kept forecasts: {error}") from error
+    if header.get("version") != VERSION:
+        raise ValueError(f"kept forecasts are of version {header.get('version')!r}; this reader knows {VERSION}")
+    found = Experience()
+    library = boosting.library()
+    for n, group in enumerate(header["groups"]):
+        trees: boosting.Trees | str
+        if isinstance(group["trees"], str):
+            trees = group["trees"]
+        elif isinstance(library, str):
+            continue  # learnt where the library was; to be learnt anew without
+        else:
+            trees = boosting.Trees(tuple(library.Booster(model_str=text) for text in group["trees"]))
+        part = {name.split("/", 1)[1]: values for name, values in arrays.items() if name.startswith(f"{n}/")}
+        lines = Lines(part.pop("coefficients"), part.pop("mean"), part.pop("spread"))
+        found.learnt[tuple(group["key"])] = Learnt(
+            when=group["when"], trees=trees, lines=lines, features=tuple(group["features"]), **part
+        )
+    return found

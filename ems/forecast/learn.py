@@ -1,0 +1,310 @@
+"""Learning a group of meters and forecasting them: models, their blend for each meter, and intervals that hold.
+
+The last weeks are held out first: models that never saw them are judged there, meter by meter, and what they got wrong
+there is how wide the intervals must be (split conformal, after Romano et al. 2019). Then all is learnt anew from
+everything. Between two fits a meter's intervals follow what became of its latest forecasts (adaptive conformal
+inference, after Gibbs and Candès 2021).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ems.forecast import boosting, regression
+from ems.forecast.calendar import Ints
+from ems.forecast.features import Rows, Signals
+from ems.forecast.models import Past
+from ems.series import Floats
+
+QUANTILES = (0.1, 0.5, 0.9)
+LEAST_DAYS = 21  # of history before anything is learnt
+HELD_SHARE, HELD_DAYS = 0.2, (7, 42)
+TRIAL_EVERY_H = 11  # between origins on trial: they walk through the day
+LINE_ROWS = 6000
+AT_ONCE = 64  # meters
+LEAST_ROWS = 40  # of each meter among those the trees learn from
+MOST_TRIED = 500_000  # values of the trial, all meters together
+REPEATS = 4  # of a target among the rows, from other origins: more is learnt by heart
+NAIVE = ("same time last week", "mean of four weeks", "mean of like days")
+COLUMNS = (boosting.NAME, regression.NAME, *NAIVE)
+# Blends on trial, as shares of COLUMNS; a purely naive one stands for the demotion of what was learnt.
+BLENDS = np.array(
+    [
+        [1.0, 0.0, 0.0, 0.0, 0.0], [0.75, 0.25, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0, 0.0], [0.25, 0.75, 0.0, 0.0, 0.0],
+        [0.0, 1.0, 0.0, 0.0, 0.0], [0.6, 0.2, 0.0, 0.0, 0.2], [0.6, 0.2, 0.0, 0.2, 0.0], [0.6, 0.2, 0.2, 0.0, 0.0],
+        [0.0, 0.7, 0.0, 0.0, 0.3], [0.0, 0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0],
+    ]
+)  # fmt: skip
+# What a blend's loss is taken times: a few weeks of trial are little, and these are what did well on many meters.
+DOUBT = np.array([1.0, 0.99, 1.01, 1.03, 1.03, 1.01, 1.01, 1.01, 1.03, 1.05, 1.05, 1.05])
+OWN_SHARE = 0.5  # how much a meter's own trial counts beside that of its like
+LEADS_H = (0.0, 6.0, 24.0)  # where classes of lead time begin
+STRETCH = (0.4, 3.0)
+LEAST_SIDE = 0.02  # of the scale: an interval of nothing cannot be stretched
+PRIOR = 60.0  # trial values of the meter's like that its own must outweigh
+PACE = 0.35  # of the correction between fits
+
+
+@dataclass
+class Learnt:
+    """What was learnt of M meters from a past of `known` slots (counted by `when`, UTC epoch seconds of its end).
+
+    `blend` [M] are rows of BLENDS, `sides` [M, leads, 2] stretch the interval below and above, `skill` [M] is one less
+    the loss over that of the best naive model, `missing` says in words which model is not in the race and why.
+    """
+
+    when: int
+    trees: boosting.Trees | str
+    lines: regression.Lines
+    blend: Ints
+    sides: Floats
+    skill: Floats
+    shape: Floats  # [M, 8, 2]: half-widths by time of day over the scale, where there are no trees
+    features: tuple[str, ...]
+    pending: list[Pending] = field(default_factory=list)
+
+    @property
+    def missing(self) -> str:
+        return self.trees if isinstance(self.trees, str) else ""
+
+    def model(self, meter: int) -> str:
+        """The blend of a meter in words."""
+        shares = BLENDS[self.blend[meter]]
+        return " + ".join(f"{s:.0%} {n}" if s < 1 else n for s, n in zip(shares, COLUMNS, strict=True) if s > 0)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A forecast whose truth is still to come: from `begin` (epoch seconds), quantiles [3, M, N]."""
+
+    begin: int
+    quantiles: Floats
+
+
+def learn(past: Past, horizon: int, *, threads: int = 1) -> Learnt | str:
+    """Learn from the whole past for forecasts of `horizon` slots; in words, why not, when it is too short."""
+    per_day, known = past.calendar.per_day, past.length
+    heard = np.isfinite(past.values)
+    days = heard.sum(axis=1).max(initial=0) / per_day
+    if days < LEAST_DAYS:
+        return f"{days:.0f} days of history; learning needs {LEAST_DAYS}"
+    begin = min(28 * per_day, known // 3)
+    held = int(np.clip(HELD_SHARE * known / per_day, *HELD_DAYS)) * per_day
+    origin = np.arange(known - held, known - per_day // 2, max(1, TRIAL_EVERY_H * per_day // 24))
+    leads = np.arange(0, horizon, max(1, per_day // 24))
+    o, t = (a.ravel() for a in np.broadcast_arrays(origin[:, None], origin[:, None] + leads))
+    o, t = o[t < known], t[t < known]
+    most = max(300, MOST_TRIED // len(past.values))
+    if len(o) > most:
+        some = np.sort(np.random.default_rng(0).choice(len(o), most, replace=False))
+        o, t = o[some], t[some]
+
+    groups = [Signals(past.only(part)) for part in _parts(len(past.values))]
+    trees, lines = _fit(groups, begin, known - held, horizon, threads)
+    trial = _Trial.joined([_said(g.rows(o, t, blurred=True), trees, of) for g, of in zip(groups, lines, strict=True)])
+    truth = past.values[:, t]
+    blend, skill = _chosen(trial.said, truth)
+    shape = np.zeros((len(truth), 8, 2))
+    if isinstance(trees, str):
+        blend = np.where(BLENDS[blend, 0] > 0, 4, blend)
+        shape = _shape(truth - _blended(trial.said, blend), trial)
+        trial.low, trial.high = _by_shape(shape, trial)
+    sides = _sides(truth, _blended(trial.said, blend), trial)
+    trees, lines = _fit(groups, begin, known, horizon, threads)
+    return Learnt(_end(past), trees, regression.Lines.joined(lines), blend, sides, skill, shape, trial.names)
+
+
+def expect(learnt: Learnt, past: Past, horizon: int) -> Floats | None:
+    """Quantiles [3, M, horizon] of the slots after the past, in the meters' unit; not yet bounded.
+
+    None where the past no longer tells what was learnt from (a weather quantity came or went).
+    """
+    target = np.arange(past.length, past.length + horizon)
+    origin = np.full(len(target), past.length)
+    told = []
+    for part in _parts(len(past.values)):
+        rows = Signals(past.only(part)).rows(origin, target)
+        if rows.names != learnt.features:
+            return None
+        told.append(_said(rows, learnt.trees, learnt.lines.only(part)))
+    made = _Trial.joined(told)
+    if isinstance(learnt.trees, str):
+        made.low, made.high = _by_shape(learnt.shape, made)
+    median = _blended(made.said, learnt.blend)
+    side = learnt.sides[:, _lead_class(made.lead_h)]
+    return np.stack([median - made.low * side[..., 0], median, median + made.high * side[..., 1]])
+
+
+def follow(learnt: Learnt, past: Past) -> None:
+    """Draw the intervals after what became of the pending forecasts that the past now holds wholly."""
+    step = past.calendar.slots.minutes * 60
+    begin = int(past.calendar.slots.start.timestamp())
+    still = []
+    for made in learnt.pending:
+        first = (made.begin - begin) // step
+        count = made.quantiles.shape[2]
+        if first < 0 or made.quantiles.shape[1] != len(past.values):
+            continue
+        known = min(past.length - first, count)
+        if known < count:
+            still.append(made)
+            continue
+        truth = past.values[:, first : first + known]
+        low, _, high = made.quantiles[:, :, :known]
+        lead = _lead_class((np.arange(known) + 1) * step / 3600)
+        for k in range(len(LEADS_H)):
+            here = lead == k
+            ok = np.isfinite(truth[:, here])
+            count_ok = np.maximum(ok.sum(axis=1), 1)
+            for side, missed in enumerate((truth[:, here] < low[:, here], truth[:, here] > high[:, here])):
+                share = (missed & ok).sum(axis=1) / count_ok
+                moved = learnt.sides[:, k, side] * np.exp(PACE * np.where(ok.any(axis=1), share - 0.1, 0.0))
+                learnt.sides[:, k, side] = np.clip(moved, *STRETCH)
+    learnt.pending = still
+
+
+@dataclass
+class _Trial:
+    """What the models say of pairs: medians of COLUMNS [5, M, R], the trees' half-widths and the scale [M, R]."""
+
+    said: Floats
+    low: Floats
+    high: Floats
+    scale: Floats
+    lead_h: Floats
+    hour: Floats
+    names: tuple[str, ...]
+
+    @classmethod
+    def joined(cls, parts: list[_Trial]) -> _Trial:
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        low, high, scale = (np.concatenate([getattr(p, k) for p in parts]) for k in ("low", "high", "scale"))
+        said = np.concatenate([p.said for p in parts], axis=1)
+        return cls(said, low, high, scale, first.lead_h, first.hour, first.names)
+
+
+def _parts(meters: int) -> list[list[int]]:
+    """Meters by the handful, so that memory grows with what is kept and not with what is reckoned."""
+    return [list(range(k, min(k + AT_ONCE, meters))) for k in range(0, meters, AT_ONCE)]
+
+
+def _fit(
+    groups: list[Signals], begin: int, end: int, horizon: int, threads: int
+) -> tuple[boosting.Trees | str, list[regression.Lines]]:
+    """Both models from pairs whose targets lie in [begin, end); the lines by group."""
+    rng = np.random.default_rng(0)
+
+    def pairs(signals: Signals, count: int) -> tuple[Rows, Floats, Floats]:
+        origin = rng.integers(begin, max(end - 1, begin + 1), count)
+        target = origin + rng.integers(0, horizon, count)
+        origin, target = origin[target < end], target[target < end]
+        rows = signals.rows(origin, target, blurred=True)
+        return rows, signals.past.values[:, target], rows.scale / signals.overall[:, None]
+
+    meters = sum(len(g.past.values) for g in groups)
+    per_meter = min(max(LEAST_ROWS, boosting.MOST_ROWS // meters), REPEATS * (end - begin))
+    told = [pairs(g, per_meter) for g in groups]
+    # Groups have pairs of their own, so they are laid out as one row of pairs.
+    x = np.concatenate([r.x.reshape(-1, r.x.shape[2]) for r, _, _ in told])[None]
+    base, scale = (np.concatenate([getattr(r, k).ravel() for r, _, _ in told])[None] for k in ("base", "scale"))
+    rows = Rows(x, base, scale, np.zeros(0), np.zeros(0), told[0][0].names)
+    truth = np.concatenate([t.ravel() for _, t, _ in told])[None]
+    weights = np.concatenate([w.ravel() for _, _, w in told])[None]
+    trees = boosting.fit(rows, truth, QUANTILES, weights, threads)
+    per_line = LINE_ROWS if meters < AT_ONCE else LINE_ROWS // 5
+    return trees, [regression.fit(*pairs(g, per_line)) for g in groups]
+
+
+def _said(rows: Rows, trees: boosting.Trees | str, lines: regression.Lines) -> _Trial:
+    name = {n: k for k, n in enumerate(rows.names)}
+    naive = [rows.x[:, :, name[c]] * rows.scale for c in ("last week", "weeks", "like days")]
+    least = LEAST_SIDE * rows.scale
+    if isinstance(trees, str):
+        low, median, high = least, np.zeros_like(rows.base), least
+    else:
+        low, median, high = np.sort(trees.expects(rows), axis=0)
+        low, high = np.maximum(median - low, least), np.maximum(high - median, least)
+    said = np.stack([median, lines.expects(rows), *naive])
+    return _Trial(said, low, high, rows.scale, rows.lead_h, rows.hour, rows.names)
+
+
+def _blended(said: Floats, blend: Ints) -> Floats:
+    return np.asarray(np.einsum("mk,kmr->mr", BLENDS[blend], said))
+
+
+def _chosen(said: Floats, truth: Floats) -> tuple[Ints, Floats]:
+    """The blend of each meter by its own loss and that of its like, and its skill over the best naive one."""
+    losses = np.stack([np.nanmean(_miss(truth, np.tensordot(b, said, axes=1)), axis=1) for b in BLENDS], axis=1)
+    losses = np.where(np.isfinite(losses), losses, np.nan)
+    silent = np.isnan(losses).any(axis=1)
+    relative = losses / np.maximum(losses.min(axis=1, keepdims=True), 1e-9)
+    relative[silent] = 1.0
+    of_like = relative[~silent].mean(axis=0) if (~silent).any() else np.ones(len(BLENDS))
+    blend = np.argmin(DOUBT * (OWN_SHARE * relative + (1 - OWN_SHARE) * of_like), axis=1)
+    naive = losses[:, -3:].min(axis=1)
+    learnt = losses[np.arange(len(losses)), blend]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        skill = np.where(silent, 0.0, 1 - learnt / np.maximum(naive, 1e-9))
+    demoted = skill < 0
+    best_naive = len(BLENDS) - 3 + np.argmin(np.nan_to_num(losses[:, -3:], nan=np.inf), axis=1)
+    return np.where(demoted, best_naive, blend), np.where(demoted, 0.0, skill)
+
+
+def _miss(truth: Floats, said: Floats) -> Floats:
+    with np.errstate(invalid="ignore"):
+        return np.abs(truth - np.maximum(said, np.minimum(0.0, np.nanmin(truth, initial=0.0))))
+
+
+def _lead_class(lead_h: Floats) -> Ints:
+    return np.searchsorted(np.array(LEADS_H[1:]), lead_h, side="left")
+
+
+def _sides(truth: Floats, median: Floats, trial: _Trial) -> Floats:
+    """[M, leads, 2]: how far each side must be stretched so that a tenth of the trial lay beyond it."""
+    lead = _lead_class(trial.lead_h)
+    found = np.ones((len(truth), len(LEADS_H), 2))
+    for k in range(len(LEADS_H)):
+        here = lead == k
+        if not here.any():
+            continue
+        for side, score in enumerate(((median - truth) / trial.low, (truth - median) / trial.high)):
+            part = score[:, here]
+            every = part[np.isfinite(part)]
+            if not len(every):
+                continue
+            of_like = np.quantile(every, 0.9)
+            for m, own in enumerate(part):
+                own = own[np.isfinite(own)]
+                # Values of one origin hang together, so they count for less than their number.
+                weight = len(own) / 6 / (len(own) / 6 + PRIOR)
+                level = np.quantile(own, min(0.9 * (1 + 1 / max(len(own), 1)), 1)) if len(own) else of_like
+                found[m, k, side] = weight * level + (1 - weight) * of_like
+    return np.clip(found, *STRETCH)
+
+
+def _shape(residual: Floats, rows: _Trial) -> Floats:
+    """[M, 8, 2]: half-widths by time of day over the scale, from residuals [M, R]."""
+    part = (rows.hour // 3).astype(int)
+    relative = residual / rows.scale
+    found = np.full((len(residual), 8, 2), LEAST_SIDE)
+    for p in range(8):
+        with np.errstate(all="ignore"):
+            here = relative[:, part == p]
+            if here.size:
+                low, high = np.nanquantile(np.nan_to_num(here), [0.1, 0.9], axis=1)
+                found[:, p, 0], found[:, p, 1] = np.maximum(-low, LEAST_SIDE), np.maximum(high, LEAST_SIDE)
+    return found
+
+
+def _by_shape(shape: Floats, rows: _Trial) -> tuple[Floats, Floats]:
+    part = (rows.hour // 3).astype(int)
+    return shape[:, part, 0] * rows.scale, shape[:, part, 1] * rows.scale
+
+
+def _end(past: Past) -> int:
+    slots = past.calendar.slots
+    return int(slots.start.timestamp()) + past.length * slots.minutes * 60

@@ -1,0 +1,239 @@
+"""What people ask of the district: wishes of residents, holds of managers, what is out of service.
+
+The web process writes it to `people.db`; the control process opens the same database for reading alone (`read_only`)
+and takes it up in its next quarter-hour. Instants are of the site's time. What must work without any database
+("rendre la main"), and what is about alarms, goes through `ems.store.requests` instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from ems.store.database import Concern, Database, execute, fetch_all
+from ems.store.store import from_us, to_us
+from ems.store.trail import Deed, note
+
+
+@dataclass(frozen=True)
+class ComfortWish:
+    """How warm a home wants it against its own thermostat, K, and whether its heating may be shifted."""
+
+    offset_k: float
+    shift: bool
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Departure:
+    """When the car at a charge point leaves, and what it needs from `made` until then, at the plug.
+
+    `taken_kwh` is what the charge point had counted of this session when it was said.
+    """
+
+    asset: str
+    account_id: int
+    km: float
+    needed_kwh: float
+    taken_kwh: float
+    at_once: bool
+    made: datetime
+    departs: datetime
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A manager holds a point at a value, whatever the plan says."""
+
+    point: str
+    value: float
+    by: str
+    reason: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """An asset that somebody works at, and why."""
+
+    asset: str
+    by: str
+    reason: str
+    since: datetime
+
+
+class Asked:
+    """What stands asked for in one site."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def read_only(cls, url: str, *, busy_timeout_s: float = 1.0) -> Asked:
+        """Open for reading, for the control process. The tables must exist when it is used."""
+
+        def silent(_: Concern) -> None:
+            """Nobody listens: a reader has no concerns of its own."""
+
+        return cls(
+            Database(
+                url, read_only=True, busy_timeout_s=busy_timeout_s, attempts=1, report=silent, schema="people"
+            )
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self._database.close()
+
+    # Residents
+
+    def comfort_wishes(self) -> dict[str, ComfortWish]:
+        """By home, where anything but the thermostat alone was asked for."""
+        sql = "SELECT home, offset_k, shift, since_us FROM comfort_wish ORDER BY home"
+        rows = self._database.read("wishes", lambda c: fetch_all(c, sql))
+        return {home: ComfortWish(offset, bool(shift), from_us(since)) for home, offset, shift, since in rows}
+
+    def wish_comfort(self, home: str, offset_k: float, shift: bool, who: tuple[str, str], now: datetime) -> None:
+        """`who` is (name, role) of whoever asks."""
+
+        def write(connection: Connection) -> None:
+            execute(
+                connection,
+                "INSERT INTO comfort_wish (home, offset_k, shift, since_us) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (home) DO UPDATE SET offset_k = excluded.offset_k, shift = excluded.shift,"
+                " since_us = excluded.since_us",
+                (home, offset_k, int(shift), to_us(now)),
+            )
+            note(connection, *who, "wish", home, now)
+
+        self._database.write("wish", write)
+
+    def heating_now(self, now: datetime) -> dict[str, datetime]:
+        """Homes that are heated at once, and until when."""
+        sql = "SELECT home, until_us FROM heat_now WHERE until_us > ? ORDER BY home"
+        rows = self._database.read("heat now", lambda c: fetch_all(c, sql, (to_us(now),)))
+        return {home: from_us(until) for home, until in rows}
+
+    def heat_now(self, home: str, until: datetime | None, who: tuple[str, str], now: datetime) -> None:
+        """Heat at once until then; None: no longer."""
+
+        def write(connection: Connection) -> None:
+            execute(connection, "DELETE FROM heat_now WHERE home = ? OR until_us <= ?", (home, to_us(now)))
+            if until is not None:
+                execute(connection, "INSERT INTO heat_now (home, until_us) VALUES (?, ?)", (home, to_us(until)))
+                note(connection, *who, "heat at once", home, now)
+
+        self._database.write("heat now", write)
+
+    def departures(self, now: datetime) -> dict[str, Departure]:
+        """By charge point, those that are still to come."""
+        sql = """
+            SELECT asset, account_id, km, needed_kwh, taken_kwh, at_once, made_us, departs_us FROM departure
+            WHERE departs_us > ? ORDER BY asset
+            """
+        rows = self._database.read("departures", lambda c: fetch_all(c, sql, (to_us(now),)))
+        return {
+            asset: Departure(asset, account, km, kwh, taken, bool(at_once), from_us(made), from_us(departs))
+            for asset, account, km, kwh, taken, at_once, made, departs in rows
+        }
+
+    def depart(self, wanted: Departure, who: tuple[str, str], home: str | None, now: datetime) -> bool:
+        """Say when a car leaves. False: another's car is said to stand there. A person has one car at a time."""
+
+        def write(connection: Connection) -> bool:
+            taken = fetch_all(
+                connection,
+                "SELECT account_id FROM departure WHERE asset = ? AND departs_us > ? AND account_id <> ?",
+                (wanted.asset, to_us(now), wanted.account_id),
+            )
+            if taken:
+                return False
+            execute(
+                connection,
+                "DELETE FROM departure WHERE asset = ? OR account_id = ? OR departs_us <= ?",
+                (wanted.asset, wanted.account_id, to_us(now)),
+            )
+            execute(
+                connection,
+                "INSERT INTO departure (asset, account_id, km, needed_kwh, taken_kwh, at_once, made_us,"
+                " departs_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (wanted.asset, wanted.account_id, wanted.km, wanted.needed_kwh, wanted.taken_kwh, int(wanted.at_once),
+                 to_us(wanted.made), to_us(wanted.departs)),
+            )  # fmt: skip
+            note(connection, *who, "departure", home, now)
+            return True
+
+        return self._database.write("departure", write)
+
+    def forget_departure(self, account_id: int) -> None:
+        """The car is charged as if nothing had been said."""
+        sql = "DELETE FROM departure WHERE account_id = ?"
+        self._database.write("forget departure", lambda c: execute(c, sql, (account_id,)))
+
+    def erasures(self) -> dict[str, datetime]:
+        """Homes whose measurements up to an instant are to be deleted, also after a restore."""
+        sql = "SELECT home, max(at_us) FROM erasure GROUP BY home"
+        return {home: from_us(at) for home, at in self._database.read("erasures", lambda c: fetch_all(c, sql))}
+
+    # Managers
+
+    def holds(self, now: datetime) -> dict[str, Hold]:
+        """By point, those that have not ended."""
+        sql = 'SELECT point, value, "by", reason, since_us, until_us FROM hold WHERE until_us > ? ORDER BY until_us'
+        rows = self._database.read("holds", lambda c: fetch_all(c, sql, (to_us(now),)))
+        return {point: Hold(point, v, by, why, from_us(s), from_us(u)) for point, v, by, why, s, u in rows}
+
+    def hold(self, wanted: Hold, role: str) -> None:
+        """Hold a point; a second hold of the same point replaces the first."""
+
+        def write(connection: Connection) -> None:
+            execute(connection, "DELETE FROM hold WHERE until_us <= ?", (to_us(wanted.since),))
+            execute(
+                connection,
+                'INSERT INTO hold (point, value, "by", reason, since_us, until_us) VALUES (?, ?, ?, ?, ?, ?)'
+                ' ON CONFLICT (point) DO UPDATE SET value = excluded.value, "by" = excluded."by",'
+                " reason = excluded.reason, since_us = excluded.since_us, until_us = excluded.until_us",
+                (wanted.point, wanted.value, wanted.by, wanted.reason, to_us(wanted.since), to_us(wanted.until)),
+            )
+            note(connection, wanted.by, role, "point held", None, wanted.since, f"{wanted.point} {wanted.value:g}")
+
+        self._database.write("hold", write)
+
+    def end_hold(self, point: str, who: tuple[str, str], now: datetime) -> bool:
+        """Give a point back to the plan before its time. False: nobody held it."""
+        return self._end("hold", "point", point, "hold ended", who, now)
+
+    def maintenance(self) -> dict[str, Maintenance]:
+        """By asset, those that somebody works at: nothing is written to them."""
+        sql = 'SELECT asset, "by", reason, since_us FROM maintenance ORDER BY since_us'
+        rows = self._database.read("maintenance", lambda c: fetch_all(c, sql))
+        return {asset: Maintenance(asset, by, reason, from_us(since)) for asset, by, reason, since in rows}
+
+    def take_out(self, asset: str, reason: str, who: tuple[str, str], now: datetime) -> None:
+        """Lock an asset for maintenance, without an end."""
+
+        def write(connection: Connection) -> None:
+            execute(
+                connection,
+                'INSERT INTO maintenance (asset, "by", reason, since_us) VALUES (?, ?, ?, ?)'
+                " ON CONFLICT (asset) DO NOTHING",
+                (asset, who[0], reason, to_us(now)),
+            )
+            note(connection, *who, "out of service", None, now, asset)
+
+        self._database.write("maintenance", write)
+
+    def put_in(self, asset: str, who: tuple[str, str], now: datetime) -> bool:
+        """Maintenance is over. False: there was none."""
+        return self._end("maintenance", "asset", asset, "in service again", who, now)
+
+    def _end(self, table: str, key: str, what: str, deed: Deed, who: tuple[str, str], now: datetime) -> bool:
+        def write(connection: Connection) -> bool:
+            ended = execute(connection, f"DELETE FROM {table} WHERE {key} = ?", (what,)) > 0
+            if ended:
+                note(connection, *who, deed, None, now, what)
+            return ended
+
+        return self._database.write(table, write)

@@ -1,0 +1,134 @@
+"""Back-up and restore of a site's folder: whole databases, checked when they are made and before they are used."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ems.slots import as_utc
+from ems.store.database import StoreError
+from ems.store.requests import write_whole
+from ems.store.store import Store
+
+DATABASES = ("site.db", "people.db")
+BESIDE = ("site.db.spool", "handover.json")
+MANIFEST = "manifest.json"
+
+
+class BackupError(StoreError):
+    """A back-up cannot be made, or is not what it was."""
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One back-up: a folder with databases, and the digest of each file."""
+
+    folder: Path
+    made_at: datetime
+    digests: dict[str, str]
+
+
+def back_up(site: Path, into: Path, now: datetime) -> Backup:
+    """Copy the databases of a running or a stopped site, each of one instant, into a new folder below `into`.
+
+    Raises BackupError when a copy is not sound: a back-up that cannot be restored is none.
+    """
+    if not (site / "site.db").exists():
+        raise BackupError(f"{site} holds no site.db; name the folder of a site")
+    folder = into / f"{as_utc(now):%Y%m%dT%H%M%SZ}"
+    torn = into / f".{folder.name}"
+    shutil.rmtree(torn, ignore_errors=True)
+    torn.mkdir(parents=True)
+    for name in DATABASES:
+        if (site / name).exists():
+            _copy_database(site / name, torn / name)
+    for name in BESIDE:
+        if (site / name).exists():
+            shutil.copy2(site / name, torn / name)
+    digests = {path.name: _digest(path) for path in sorted(torn.iterdir())}
+    manifest = {"made_at": as_utc(now).isoformat(), "files": digests}
+    write_whole(torn / MANIFEST, json.dumps(manifest, indent=1))
+    torn.rename(folder)
+    return Backup(folder, as_utc(now), digests)
+
+
+def read_backup(folder: Path) -> Backup:
+    """A back-up whose every file is what it was. Raises BackupError."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        made_at, digests = datetime.fromisoformat(manifest["made_at"]), dict(manifest["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BackupError(f"{folder} is no back-up ({error}); give a folder that `ems backup` made") from error
+    for name, digest in digests.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file() or _digest(path) != digest:
+            raise BackupError(f"{path} is missing or is not what was backed up; use another back-up")
+    return Backup(folder, made_at, digests)
+
+
+def restore(backup: Backup, site: Path, now: datetime) -> Path | None:
+    """Put a back-up in the place of a stopped site's files. Returns where the files before it are kept, if there were.
+
+    Refuses while a control process holds the site. The restored store is opened, brought to the newest form, and its
+    seals are checked before this returns.
+    """
+    site.mkdir(parents=True, exist_ok=True)
+    with (site / "site.db.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BackupError(f"a control process runs in {site}; stop it before restoring") from error
+        kept = _set_aside(site, site / f"before-restore-{as_utc(now):%Y%m%dT%H%M%SZ}")
+        for name in backup.digests:
+            shutil.copy2(backup.folder / name, site / name)
+            _sync(site / name)
+        with Store.open(f"sqlite:///{site / 'site.db'}") as store:
+            store.save_readings([])  # what waited in the spool
+            wrong = store.damaged_days()
+        if wrong:
+            raise BackupError(f"the restored readings are damaged: {'; '.join(wrong.values())}; use another back-up")
+    return kept
+
+
+def _set_aside(site: Path, aside: Path) -> Path | None:
+    names = [*(f"{d}{end}" for d in DATABASES for end in ("", "-wal", "-shm")), *BESIDE]
+    present = [site / name for name in names if (site / name).exists()]
+    if not present:
+        return None
+    aside.mkdir()
+    for path in present:
+        path.rename(aside / path.name)
+    return aside
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    """VACUUM INTO: one instant of the database, whoever writes meanwhile; then it is looked through."""
+    with sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=10) as connection:
+        connection.execute("VACUUM INTO ?", (str(target),))
+    connection.close()
+    with sqlite3.connect(target) as copy:
+        [verdict] = copy.execute("PRAGMA integrity_check").fetchone()
+    copy.close()
+    if verdict != "ok":
+        raise BackupError(f"{source} cannot be backed up, it is damaged: {verdict}")
+    _sync(target)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

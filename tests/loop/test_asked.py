@@ -1,0 +1,126 @@
+"""What people ask for reaches the snapshot: within the band, by what is left to charge, and given back at its end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ems.district import District, read_district
+from ems.loop.asked import Wanted
+from ems.points import Quality, Sample
+from ems.snapshot import Session, Snapshot
+from ems.store import ComfortWish, Departure, Hold, People, Store
+from tests.loop.test_cycle import WINTER, Site
+from tests.small_district import copy_small_district
+
+NOW = datetime(2026, 1, 20, 5, 0, tzinfo=UTC)
+HOME = "horizon/flat-0101"
+OFFSET = f"{HOME}/setpoint_offset_k"
+CAR = "parking/point-04"  # three phases of 32 A at 230 V: 22.08 kW
+
+
+@pytest.fixture(scope="module")
+def district() -> District:
+    return read_district(Path(__file__).parents[2] / "buildings")
+
+
+def snapshot(values: dict[str, float], sessions: dict[str, Session] | None = None) -> Snapshot:
+    return Snapshot(NOW, {p: Sample(v, Quality.GOOD, NOW) for p, v in values.items()}, sessions or {})
+
+
+@pytest.mark.parametrize(
+    ("setpoint_c", "offset_k", "held_k"),
+    [
+        (19.0, 1.0, 1.0),
+        (20.5, 1.0, 0.5),  # the ceiling is 21
+        (22.0, 1.0, 0.0),  # chosen at the thermostat: not pushed further
+        (18.4, -1.0, -0.4),  # the floor is 18
+        (17.0, -1.0, 0.0),
+        (None, 1.0, 0.0),  # a thermostat that cannot be read
+    ],
+)
+def test_a_wish_stays_within_the_band(
+    district: District, setpoint_c: float | None, offset_k: float, held_k: float
+) -> None:
+    seen = snapshot({} if setpoint_c is None else {f"{HOME}/setpoint_c": setpoint_c})
+    found = Wanted(wishes={HOME: ComfortWish(offset_k, True, NOW)}).setpoints(district, seen)
+    assert found[OFFSET].value == pytest.approx(held_k)
+
+
+def test_heat_at_once_comes_before_the_wish_and_no_wish_leaves_the_plan_free(district: District) -> None:
+    seen = snapshot({f"{HOME}/setpoint_c": 19.0})
+    cooler = {HOME: ComfortWish(-0.5, False, NOW)}
+    until = NOW + timedelta(hours=2)
+    at_once = Wanted(wishes=cooler, heating={HOME: until}).setpoints(district, seen)[OFFSET]
+    assert at_once.value == 1.0 and at_once.reason.endswith("heat at once")
+    assert Wanted(wishes=cooler).setpoints(district, seen)[OFFSET].value == -0.5
+    assert Wanted(wishes={HOME: ComfortWish(0.0, True, NOW)}).setpoints(district, seen) == {}
+    unshifted = Wanted(wishes={HOME: ComfortWish(0.0, False, NOW)}).setpoints(district, seen)
+    assert unshifted[OFFSET].value == 0.0
+    assert Wanted(wishes={"nowhere/flat": ComfortWish(1.0, True, NOW)}).setpoints(district, seen) == {}
+
+
+def test_a_managers_hold_is_held_where_we_may_write(district: District) -> None:
+    until = NOW + timedelta(hours=1)
+    holds = {p: Hold(p, 5.0, "chief", "works", NOW, until) for p in ("parking/battery/power_setpoint_kw", "a/b/c_kw")}
+    found = Wanted(holds=holds).setpoints(district, snapshot({}))
+    assert list(found) == ["parking/battery/power_setpoint_kw"] and "chief, works" in found[next(iter(found))].reason
+
+
+@pytest.mark.parametrize(
+    ("taken_kwh", "at_once", "needed_kwh", "hours"),
+    [(4.0, False, 18.0, 10), (10.0, False, 12.0, 10), (30.0, False, 0.0, 10), (4.0, True, 18.0, 18 / 22.08)],
+)
+def test_what_a_driver_said_stands_against_what_was_taken_since(
+    district: District, taken_kwh: float, at_once: bool, needed_kwh: float, hours: float
+) -> None:
+    said = Departure(CAR, 1, 100.0, 18.0, 4.0, at_once, NOW, NOW + timedelta(hours=10))
+    assumed = Session(CAR, 35.0, NOW + timedelta(hours=2))
+    seen = snapshot({f"{CAR}/session_energy_kwh": taken_kwh}, {CAR: assumed})
+    found = Wanted(departures={CAR: said}).sessions(district, seen)[CAR]
+    assert found.needed_kwh == pytest.approx(needed_kwh)
+    assert (found.departs_at - NOW) / timedelta(hours=1) == pytest.approx(hours)
+    assert Wanted(departures={CAR: said}).sessions(district, snapshot({})) == {}  # not plugged in
+
+
+def test_the_plan_is_told_what_will_stand_and_until_when(district: District) -> None:
+    """A manager's hold ends when it says, heating at once within hours, a wish when its home changes it."""
+    battery, until = "parking/battery/power_setpoint_kw", NOW + timedelta(hours=5)
+    other = "horizon/flat-0102"
+    wanted = Wanted(
+        wishes={HOME: ComfortWish(0.5, True, NOW)},
+        heating={other: NOW + timedelta(hours=2)},
+        holds={battery: Hold(battery, -20.0, "anne", "test", NOW, until)},
+    )
+    found = wanted.overrides(district, snapshot({f"{HOME}/setpoint_c": 19.0, f"{other}/setpoint_c": 19.0}))
+    assert (found[battery].value, found[battery].until, found[battery].by) == (-20.0, until, "anne")
+    assert found[f"{other}/setpoint_offset_k"].until == NOW + timedelta(hours=2)
+    assert found[OFFSET].value == 0.5 and found[OFFSET].until > NOW + timedelta(days=2)
+    assert not found[OFFSET].reason.startswith("held")
+
+
+def test_the_loop_holds_what_a_manager_holds_and_gives_it_back(tmp_path: Path) -> None:
+    """From the people's database to the field and back: held in the plan's place, and no longer than asked."""
+    small = read_district(copy_small_district(tmp_path))
+    site = Site(small, tmp_path)
+    point = "mistral/substation/heating_curve_offset_k"
+    with People.open(f"sqlite:///{tmp_path}/people.db") as people:
+        until = WINTER + timedelta(hours=4)
+        people.asked.hold(Hold(point, 1.0, "chief", "cold corner", WINTER, until), "manager")
+        people.asked.take_out("mistral/tank", "descaling", ("chief", "manager"), WINTER)
+        site.run(1)
+        with Store.read_only(site.url) as store:
+            record = store.last_decision()
+        assert record is not None
+        sent = {one["point"]: one for one in record["sent"]}
+        assert sent[point]["value"] == 1.0 and "chief, cold corner" in sent[point]["reason"]
+        assert not any(p.startswith("mistral/tank/") for p in sent)
+        people.asked.end_hold(point, ("chief", "manager"), WINTER)
+        people.asked.put_in("mistral/tank", ("chief", "manager"), WINTER)
+        site.run(2)
+        with Store.read_only(site.url) as store:
+            record = store.last_decision()
+        assert record is not None
+        assert not any("cold corner" in str(one["reason"]) for one in record["sent"])

@@ -1,0 +1,77 @@
+"""The supervisor against real processes: what ends is started again, what is wrong is not, what hangs is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from ems.loop.supervise import WRONG, Patience, Supervisor
+
+QUICK = Patience(
+    silence=timedelta(seconds=3),
+    leaving=timedelta(seconds=10),
+    first_pause=timedelta(milliseconds=10),
+    longest_pause=timedelta(milliseconds=20),
+)
+ALIVE = "from ems.loop.alive import READY, tell_supervisor; tell_supervisor(READY);"
+
+
+def supervisor(program: str, said: list[str]) -> Supervisor:
+    return Supervisor([sys.executable, "-c", program], said.append, QUICK)
+
+
+def test_a_process_that_dies_is_started_again(tmp_path: Path) -> None:
+    # It dies twice, by a signal as kill -9 sends it, and then ends as it should.
+    program = (
+        f"import os, pathlib; p = pathlib.Path({str(tmp_path)!r}, str(os.getpid())); p.touch();"
+        " n = len(list(p.parent.iterdir())); os.kill(os.getpid(), 9) if n < 3 else None"
+    )
+    said: list[str] = []
+    one = supervisor(program, said)
+    assert asyncio.run(one.run()) == 0
+    assert one.restarts == 2
+    assert all("ended with -9" in text for text in said)
+
+
+def test_what_starting_again_cannot_help_is_left() -> None:
+    said: list[str] = []
+    one = supervisor(f"raise SystemExit({WRONG})", said)
+    assert asyncio.run(one.run()) == WRONG
+    assert (one.restarts, said) == (0, [])
+
+
+def test_a_process_without_a_sign_of_life_is_killed(tmp_path: Path) -> None:
+    mark = tmp_path / "second"
+    program = (
+        f"import pathlib, time; p = pathlib.Path({str(mark)!r}); again = p.exists(); p.touch();"
+        " None if again else time.sleep(600)"
+    )
+    said: list[str] = []
+    assert asyncio.run(supervisor(program, said).run()) == 0
+    assert "no sign of life" in said[0]
+
+
+def test_a_stop_reaches_the_process_and_signs_of_life_go_up(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    async def stop_when_heard() -> int:
+        import socket
+
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as above:
+            above.bind(str(tmp_path / "above"))
+            above.setblocking(False)
+            os.environ["NOTIFY_SOCKET"] = str(tmp_path / "above")
+            try:
+                one = supervisor(f"{ALIVE} import time; time.sleep(600)", [])
+                running = asyncio.create_task(one.run())
+                heard.append(await asyncio.get_running_loop().sock_recv(above, 100))
+                one.stop()
+                return await running
+            finally:
+                del os.environ["NOTIFY_SOCKET"]
+
+    assert asyncio.run(stop_when_heard()) == -15
+    assert heard == [b"READY=1"]

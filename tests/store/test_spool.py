@@ -1,0 +1,118 @@
+"""The spool: what was kept is kept over a kill and a torn end, and drained in order, once."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ems.points import Quality
+from ems.store import Concern, Store, StoreBusy
+from ems.store.spool import Row, Spool
+
+AT = 1_767_225_600  # 2026-01-01 00:00 UTC
+POWER = "a/meter/power_kw"
+
+
+def row(slot: int, value: float | None = 1.0) -> Row:
+    return (POWER, AT + 900 * slot, value, Quality.GOOD if value is not None else Quality.MISSING)
+
+
+def test_what_was_appended_is_read_in_order_by_the_next_process(tmp_path: Path) -> None:
+    Spool(tmp_path / "s").append([row(0), row(1, None)])
+    again = Spool(tmp_path / "s")
+    again.append([row(2)])
+    assert list(Spool(tmp_path / "s").frames()) == [[row(0), row(1, None)], [row(2)]]
+    assert again.rows == 3
+    again.clear()
+    assert Spool(tmp_path / "s").rows == 0
+
+
+@given(cut=st.integers(0, 400), flipped=st.integers(0, 400))
+def test_a_torn_end_costs_only_what_was_not_acknowledged(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, flipped: int
+) -> None:
+    path = tmp_path_factory.mktemp("spool") / "s"
+    spool = Spool(path)
+    spool.append([row(0)])
+    whole = path.stat().st_size
+    spool.append([row(1), row(2)])
+    data = bytearray(path.read_bytes()[: whole + cut])
+    if whole + flipped < len(data):
+        data[whole + flipped] ^= 0x10
+    path.write_bytes(data)
+    found = Spool(path)
+    assert next(found.frames()) == [row(0)]
+    found.append([row(3)])  # takes the place of the torn one
+    assert list(Spool(path).frames())[-1] == [row(3)]
+
+
+def hold(path: Path) -> sqlite3.Connection:
+    other = sqlite3.connect(path, isolation_level=None, timeout=0)
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+def test_readings_of_a_held_database_survive_a_kill_and_arrive(tmp_path: Path, url: str) -> None:
+    with Store.open(url, busy_timeout_s=0.01, attempts=1) as store:
+        store.save_readings([row(0)])
+        other = hold(tmp_path / "site.db")
+        for slot in (1, 2):
+            with pytest.raises(StoreBusy):
+                store.save_readings([row(slot)])
+        assert store.backlog == 2
+    other.close()
+    with Store.open(url) as store:  # the process after the kill
+        assert store.backlog == 2
+        assert store.save_readings([row(3)]) == 3
+        assert store.backlog == 0
+        assert store.count_readings() == 4
+    assert not (tmp_path / "site.db.spool").exists()
+
+
+def test_a_drain_that_stops_half_way_loses_nothing(tmp_path: Path, url: str) -> None:
+    with Store.open(url, busy_timeout_s=0.01, attempts=1) as store:
+        store.save_readings([row(0)])
+        other = hold(tmp_path / "site.db")
+        for slot in (1, 2, 3):  # each delivery tries to drain what waits, and cannot
+            with pytest.raises(StoreBusy):
+                store.save_readings([row(slot)])
+        other.close()
+        assert list(Spool(tmp_path / "site.db.spool").frames()) == [[row(1)], [row(2)], [row(3)]]
+        assert store.save_readings([row(4)]) == 4
+
+
+def test_a_full_disk_is_survived_in_memory_and_said(tmp_path: Path, url: str) -> None:
+    said: list[Concern] = []
+    with Store.open(url, busy_timeout_s=0.01, attempts=1, report=said.append) as store:
+        store.save_readings([row(0)])
+        other = hold(tmp_path / "site.db")
+        spool = tmp_path / "site.db.spool"
+        spool.symlink_to("/dev/full")
+        with pytest.raises(StoreBusy):
+            store.save_readings([row(1)])
+        assert "spool-failed" in {c.name for c in said}
+        assert store.backlog == 1
+        other.close()
+        spool.unlink()
+        assert store.save_readings([]) == 1
+
+
+def test_a_full_database_keeps_readings_waiting(tmp_path: Path, url: str) -> None:
+    with Store.open(url, attempts=1) as store:
+        store.save_readings([row(0)])
+        writer = store._database._writer
+        assert writer is not None
+        with writer.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+        rows = [(f"a/meter-{i}/power_kw", AT, 1.0, Quality.GOOD) for i in range(2000)]
+        with pytest.raises(StoreBusy, match="full"):
+            store.save_readings(rows)
+        assert store.backlog == 2000
+        with writer.connect() as connection:
+            connection.exec_driver_sql("PRAGMA max_page_count=1000000")
+        assert store.save_readings([]) == 2000
