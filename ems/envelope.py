@@ -18,6 +18,9 @@ OUTLET_MARGIN_K = 2.0
 MIDDLE_FLOOR_C = 50.0  # and the middle of the tank must be hot too: a hot outlet above a cold tank is gone at once
 HEATING_TO_COOLING_K = 2.0  # heating and cooling set points stand at least this far apart
 HOT_WATER_LIFT_K = 2.0  # a plant that charges a tank leaves at least this much warmer than the tank's set point
+# A gate that is asked late in a quarter-hour judges by a sweep of its beginning; what is older judges nothing.
+STALE_AFTER_S = 1200.0
+SAME = 1e-4  # two values nearer than this are one: a device gives back what it was told as a float32
 TOLERANCE = 1e-6
 
 
@@ -28,6 +31,9 @@ class Limits:
     minimum: float
     maximum: float
     ramp_per_slot: float | None = None  # largest change in a quarter-hour
+    least_on_s: float = 0.0  # above 0 it stays there at least so long
+    least_off_s: float = 0.0  # and at 0
+    dead_band: float = 0.0  # a change that is no larger is not worth a write, except back to 0
     zero_or_at_least: float | None = None  # a charger takes 0 or its minimum current
     whole: bool = False  # states and modes
 
@@ -104,6 +110,13 @@ def starves_hot_water(outlet_c: float | None, middle_c: float | None, return_c: 
     return None
 
 
+def stands_too_cool(setpoint_c: float) -> str | None:
+    """Refuses a tank set point below the floor of the outlet, whatever its controller would take."""
+    if setpoint_c < OUTLET_FLOOR_C - TOLERANCE:
+        return f"a tank at {setpoint_c:g} degC is no hot water: its outlet stays at {OUTLET_FLOOR_C:g} or more"
+    return None
+
+
 def leaves_too_cool(leaving_c: float, tank_setpoints_c: list[float]) -> str | None:
     """Refuses a hot-water leaving temperature that cannot reach the tanks it charges."""
     if tank_setpoints_c and leaving_c < max(tank_setpoints_c) + HOT_WATER_LIFT_K - TOLERANCE:
@@ -165,11 +178,42 @@ def overdraws(
     return None
 
 
-def switches_too_soon(value: float, present: float | None, unchanged_s: float | None, least_s: float) -> str | None:
-    """Refuses to switch a compressor that has run, or rested, for less than its least time.
-
-    `unchanged_s` is how long it is known to stand as it stands; None: it was not seen to change.
-    """
-    if present is None or abs(value - present) <= TOLERANCE or unchanged_s is None or unchanged_s >= least_s:
+def carries_too_much(value: float, present: float | None, supply_kw: float | None, limit_kw: float) -> str | None:
+    """Refuses to raise a load while its supply point carries more than its fuse takes; to take less never harms."""
+    if supply_kw is None or supply_kw <= limit_kw + TOLERANCE:
         return None
-    return f"it has been {'on' if present > 0 else 'off'} for {unchanged_s / 60:.0f} of at least {least_s / 60:.0f} min"
+    if present is not None and value <= present + TOLERANCE:
+        return None
+    return f"the supply point carries {supply_kw:.1f} kW already, and {limit_kw:g} is what its fuse takes"
+
+
+def switches_too_soon(value: float, present: float | None, unchanged_s: float | None, limits: Limits) -> str | None:
+    """Refuses to switch what has run, or rested, for less than its least time.
+
+    `unchanged_s` is how long it is known to stand on, or off, as it does; None: it was not seen to change.
+    """
+    if present is None or unchanged_s is None or (value > TOLERANCE) == (present > TOLERANCE):
+        return None
+    is_on = present > TOLERANCE
+    least_s = limits.least_on_s if is_on else limits.least_off_s
+    if unchanged_s >= least_s:
+        return None
+    return f"it has been {'on' if is_on else 'off'} for {unchanged_s // 60:.0f} of at least {least_s / 60:g} min"
+
+
+def changes_nothing(value: float, standing: float | None, found: float | None, limits: Limits) -> str | None:
+    """Refuses a write that is not worth one: by our own command the point stands there already, or near enough.
+
+    `standing` is what we last commanded, `found` what the point shows. Where they differ the command is needed.
+    """
+    if standing is None or found is None or abs(found - standing) > SAME:
+        return None
+    change = abs(value - standing)
+    if change > SAME and (value == 0 or change > limits.dead_band):
+        return None
+    return f"it stands at {found:g} by our command, and a change of {change:g} is not worth a write"
+
+
+def too_old(age_s: float) -> bool:
+    """Whether a reading is too old to judge a command by, or from a time that has not come."""
+    return not -TOLERANCE <= age_s <= STALE_AFTER_S

@@ -14,6 +14,7 @@ from ems import envelope
 from ems.envelope import Limits
 
 CHARGER = Limits(minimum=0, maximum=32, zero_or_at_least=6)
+COMPRESSOR = Limits(minimum=0, maximum=1, least_on_s=600, least_off_s=300)
 
 
 def test_imports_nothing_of_ems() -> None:
@@ -170,8 +171,12 @@ def test_a_battery_leaves_the_fuse_whole(
     ("value", "present", "unchanged_s", "why"),
     [
         (0, 1, 300, "on for 5 of at least 10 min"),
-        (1, 0, 300, "off for 5 of at least 10 min"),
+        (0, 1, 599, "on for 9 of at least 10 min"),
         (0, 1, 600, ""),
+        (1, 0, 240, "off for 4 of at least 5 min"),
+        (1, 0, 300, ""),
+        (0.5, 1, 0, ""),  # less of it is no switch
+        (0, 0, 0, ""),
         (1, 1, 0, ""),
         (0, None, 0, ""),  # starting from the unknown is the ramp's matter
         (0, 1, None, ""),
@@ -180,5 +185,68 @@ def test_a_battery_leaves_the_fuse_whole(
 def test_a_compressor_runs_and_rests_for_its_least_time(
     value: float, present: float | None, unchanged_s: float | None, why: str
 ) -> None:
-    said = envelope.switches_too_soon(value, present, unchanged_s, 600)
+    said = envelope.switches_too_soon(value, present, unchanged_s, COMPRESSOR)
     assert (said is None) if not why else (why in (said or ""))
+
+
+OFFSET = Limits(minimum=-1, maximum=1, dead_band=0.25)
+
+
+@pytest.mark.parametrize(
+    ("value", "standing", "found", "refused"),
+    [
+        (0.5, 0.5, 0.5, True),  # it stands there
+        (0.75, 0.5, 0.5, True),  # a quarter more is not felt
+        (0.8, 0.5, 0.5, False),
+        (0.0, 0.2, 0.2, False),  # back to nothing is always worth it
+        (0.0, 0.0, 0.0, True),
+        (0.5, 0.5, 0.0, False),  # a reboot put it back
+        (0.5, None, 0.5, False),  # it stands there, but not by our command: claimed
+        (0.5, 0.5, None, False),  # nobody knows where it stands
+        (0.5, 0.5, 0.50009, True),  # a float32 of the same
+        (0.5, 0.5, 0.5002, False),
+    ],
+)
+def test_a_write_that_changes_nothing_is_none(
+    value: float, standing: float | None, found: float | None, refused: bool
+) -> None:
+    said = envelope.changes_nothing(value, standing, found, OFFSET)
+    assert (said is not None) is refused
+    assert said is None or "by our command" in said
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1))
+def test_beyond_the_dead_band_every_change_leaves(value: float, standing: float) -> None:
+    said = envelope.changes_nothing(value, standing, standing, OFFSET)
+    assert said is None or abs(value - standing) <= 0.25
+    if abs(value - standing) > 0.25:
+        assert said is None
+
+
+@pytest.mark.parametrize(
+    ("value", "present", "supply", "refused"),
+    [
+        (16, 10, 60.0, False),
+        (16, 10, 60.1, True),
+        (16, None, 60.1, True),
+        (10, 10, 90, False),  # it stays
+        (6, 10, 90, False),  # or takes less
+        (16, 10, None, False),  # the cable's own limit holds
+    ],
+)
+def test_nothing_is_raised_above_a_full_fuse(
+    value: float, present: float | None, supply: float | None, refused: bool
+) -> None:
+    said = envelope.carries_too_much(value, present, supply, 60)
+    assert (said is not None) is refused
+    assert said is None or "carries 60.1 kW already, and 60" in said
+
+
+def test_a_tank_keeps_its_outlet_hot() -> None:
+    assert envelope.stands_too_cool(55) is None
+    assert "no hot water" in (envelope.stands_too_cool(54.9) or "")
+
+
+@pytest.mark.parametrize(("age_s", "old"), [(0, False), (900, False), (1200, False), (1201, True), (-1, True)])
+def test_an_old_reading_judges_nothing(age_s: float, old: bool) -> None:
+    assert envelope.too_old(age_s) is old

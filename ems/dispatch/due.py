@@ -25,9 +25,6 @@ STEPS = {
     "count": 1.0,
 }
 
-# Nobody feels a tenth of a kelvin, and a thermostat that changes every quarter-hour is a nuisance.
-DEAD_BANDS = {"setpoint_offset_k": 0.25}
-
 
 def heartbeats(district: District) -> frozenset[str]:
     """The points that only say that we are alive. They are counted up by the adapters and planned by nobody."""
@@ -63,7 +60,7 @@ def due(
         found = snapshot.value(setpoint.point)
         value = shaped(setpoint.value, wire, found)
         ours = standing.get(setpoint.point)
-        if ours is not None and found is not None and _same(found, ours) and not _worth(value, ours, wire.quantity):
+        if _stands(value, ours, found, wire):
             continue
         below = overridden.get(setpoint.point)
         if below is not None and found is not None and not _same(found, below):
@@ -106,10 +103,12 @@ def step_of(wire: Wire) -> float:
     return max(wire.measure.resolution, STEPS.get(dimension(wire.quantity), 0.0)) or 1e-6
 
 
-def _worth(value: float, standing: float, quantity: str) -> bool:
-    """Whether a change is worth a write: beyond the dead band, or a return to nothing."""
-    change = abs(value - standing)
-    return change > 1e-4 and (value == 0 or change > DEAD_BANDS.get(quantity, 0.0))
+def _stands(value: float, ours: float | None, found: float | None, wire: Wire) -> bool:
+    """Whether the point stands at what is wanted by our command, or so near that it is not worth a write."""
+    write = wire.measure.write
+    if ours is None or found is None or not _same(found, ours) or write is None:
+        return False
+    return _same(value, ours) or (value != 0 and abs(value - ours) <= write.dead_band)
 
 
 def _same(a: float, b: float) -> bool:

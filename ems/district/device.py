@@ -39,6 +39,9 @@ class Write(Entry):
     )
     function: Literal[6, 16] = 16  # Modbus only
     ramp_per_slot: float | None = Field(default=None, gt=0)  # largest change in a quarter-hour
+    least_on_s: float = Field(default=0, ge=0, description="above 0 it stays there at least so long")
+    least_off_s: float = Field(default=0, ge=0, description="at 0 it stays at least so long")
+    dead_band: float = Field(default=0, ge=0, description="a change no larger is not worth a write, but back to 0 is")
     wears_flash: bool = False  # then never rewritten with an equal value
 
     @model_validator(mode="after")

@@ -149,6 +149,7 @@ class Control:
         # What a process before this one left in devices is kept alive, and expires, as if it were ours.
         self.field.adopt(await self.patient.call(self.store.journal.standing))
         await self.patient.call(self.watch.recall)
+        await self.hands.recall()
         await self.wishes.follow()
 
     async def _leave(self) -> None:
@@ -291,7 +292,7 @@ class Control:
             memory.load_commands,
         )
         with self._timed("write"):
-            delivery = await self.hands.write(commands, seen)
+            delivery = await self.hands.write(commands, seen, standing)
         if decided.way is not Way.LOCAL:
             self.field.renew(standing, floor(self.clock.now()) + 2 * SLOT)
         self.seconds = self._timing

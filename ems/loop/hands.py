@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
+from types import MappingProxyType
 
 from ems.bms import Event, FieldLink
 from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
@@ -64,8 +66,8 @@ class Hands:
         self._watch = watch
         self._totals = totals
         self._beats = heartbeats(district)
-        self._switches = tuple(p for p in district.commanded if p.endswith("_on"))
-        self._since: dict[str, datetime] = {}  # when these were last seen to change
+        self._switches = switches(district)
+        self._since: dict[str, datetime] = {}  # when these were last seen to go on or off
         self._refresh_every = shortest_refresh(district)
         self._refreshed_at: datetime | None = None
         self._under_way = 0
@@ -89,6 +91,15 @@ class Hands:
         finally:
             self._under_way -= 1
 
+    async def recall(self) -> None:
+        """What was switched lately by a process before this one has its least time still to run or rest."""
+        now, store = self._clock.now(), self._store.store
+        for point, least in self._switches.items():
+            known = await self._store.call(partial(store.setpoints, point, now - least, now))
+            changes = [at for at, _ in known if at > now - least]
+            if changes:
+                self._since[point] = changes[-1]
+
     # Reading
 
     async def sweep(self, now: datetime) -> Mapping[str, Sample]:
@@ -99,12 +110,9 @@ class Hands:
         self.swept_at = now
         for point in self._switches:
             was, found = before.get(point), self.samples.get(point)
-            if (
-                was is not None
-                and found is not None
-                and None not in (was.value, found.value)
-                and was.value != found.value
-            ):
+            if was is None or found is None or was.value is None or found.value is None:
+                continue
+            if (was.value > 0) != (found.value > 0):
                 self._since[point] = now
         totals = self._totals
         totals.sweeps += 1
@@ -157,10 +165,13 @@ class Hands:
 
     # Writing
 
-    async def write(self, commands: Sequence[Command], snapshot: Snapshot) -> Delivery:
+    async def write(
+        self, commands: Sequence[Command], snapshot: Snapshot, standing: Mapping[str, float] = MappingProxyType({})
+    ) -> Delivery:
         """The commands of a slot, to the field. What a process before this one has written is not written again.
 
-        `snapshot` is the freshest there is: the gate judges by it, last of all. Raises LeadershipLost.
+        `snapshot` is the freshest there is: the gate judges by it, last of all. `standing` is what was last confirmed
+        of each point. Raises LeadershipLost.
         """
         journal = self._store.store.journal
         states = await self._store.call(lambda: journal.states([c.key for c in commands]))
@@ -170,7 +181,9 @@ class Hands:
         open_ones = [c for c in commands if c.key not in done]
         fence = await self._lead.assure()
         now = self._clock.now()
-        permission = permit(open_ones, district=self.district, snapshot=snapshot, now=now, since=self._since)
+        permission = permit(
+            open_ones, district=self.district, snapshot=snapshot, now=now, since=self._since, standing=standing
+        )
         await self._store.call(
             lambda: journal.commit_intents(permission.allowed, fence, now, leading_at=self._lead.now())
         )
@@ -306,6 +319,13 @@ def release_of(command: Command, now: datetime) -> Command:
         priority=command.priority,
         previous=command.value,
     )
+
+
+def switches(district: District) -> dict[str, timedelta]:
+    """The points that are ours and have a least time on or off, with the longer of the two."""
+    limits = ((p, district.wires[p].measure.write) for p in district.commanded)
+    least = {p: max(w.least_on_s, w.least_off_s) for p, w in limits if w is not None}
+    return {p: timedelta(seconds=s) for p, s in least.items() if s > 0}
 
 
 def shortest_refresh(district: District) -> timedelta:

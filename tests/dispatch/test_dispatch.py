@@ -158,6 +158,78 @@ def test_a_plant_rests_while_its_tanks_are_hot_and_its_compressors_have_run(dist
     assert "off for 5 of at least 10 min" in refusal.why
 
 
+def test_a_capacity_of_nothing_is_a_stop_too(district: District) -> None:
+    capacity = "plant-a/heat-pumps/capacity_share"
+    seen = snapshot({**HOT, capacity: 0.4})
+    just_on = {capacity: NOW - timedelta(minutes=9)}
+    [(_, refusal)] = permit([command(capacity, 0.0)], district=district, snapshot=seen, now=NOW, since=just_on).refused
+    assert "on for 9 of at least 10 min" in refusal.why
+    assert permit([command(capacity, 0.2)], district=district, snapshot=seen, now=NOW, since=just_on).refused == []
+    cold = snapshot({**HOT, "horizon/tank/top_temperature_c": 50.0, capacity: 0.4})
+    [(_, refusal)] = permit([command(capacity, 0.0)], district=district, snapshot=cold, now=NOW).refused
+    assert "horizon/tank needs it: the outlet is at 50 degC" in refusal.why
+
+
+def test_a_reading_of_long_ago_judges_nothing(district: District) -> None:
+    late = NOW + timedelta(minutes=21)
+    still_good = NOW + timedelta(minutes=20)
+    hold = [replace(command(CHARGE, 0.0), expires_at=late + timedelta(minutes=15))]
+    assert permit(hold, district=district, snapshot=snapshot(HOT), now=still_good).refused == []
+    [(_, refusal)] = permit(hold, district=district, snapshot=snapshot(HOT), now=late).refused
+    assert "outlet temperature is not known" in refusal.why
+
+
+def test_a_sign_of_life_is_commanded_by_nobody(district: District) -> None:
+    beat = "plant-a/heat-pumps/heartbeat_count"
+    assert refusals(district, {beat: 5.0}, command(beat, 6.0)) == ["is a sign of life, which nobody commands"]
+    assert refusals(district, {}, command(beat, None)) == []
+
+
+def test_what_stands_by_our_command_is_not_sent_again(district: District) -> None:
+    setpoint = "horizon/flat-0101/setpoint_c"
+    seen = snapshot({OFFSET: 0.5, setpoint: 19.0})
+
+    def said(value: float) -> list[str]:
+        wanted = [command(OFFSET, value)]
+        permission = permit(wanted, district=district, snapshot=seen, now=NOW, standing={OFFSET: 0.5})
+        return [r.why for _, r in permission.refused]
+
+    assert said(0.5) == ["it stands at 0.5 by our command, and a change of 0 is not worth a write"]
+    assert len(said(0.7)) == 1
+    assert said(0.8) == said(0.0) == []
+
+
+@pytest.mark.parametrize(
+    ("point", "value", "supply"),
+    [
+        ("parking/point-01/current_limit_a", 16.0, "parking/landlord"),
+        ("plant-a/heat-pumps/capacity_share", 0.9, "plant-a/plant"),
+        ("plant-a/heat-pumps/enable_on", 1.0, "plant-a/plant"),
+    ],
+)
+def test_no_load_is_raised_above_a_full_fuse(district: District, point: str, value: float, supply: str) -> None:
+    metered = f"{supply}/power_kw"
+    assert metered in district.wires
+    limit = district.assets[supply].physical_limit_kw  # type: ignore[attr-defined]
+    off = {f"parking/point-{i:02d}/current_limit_a": 0.0 for i in range(1, 21)} | {point: 0.0}
+    assert refusals(district, off | {metered: limit}, command(point, value)) == []
+    [said] = refusals(district, off | {metered: limit + 1}, command(point, value))
+    assert "what its fuse takes" in said
+    assert refusals(district, off | {point: value, metered: limit + 1}, command(point, value)) == []
+
+
+def test_a_tank_is_never_set_below_hot(district: District) -> None:
+    aim = "horizon/tank/setpoint_c"
+    wire = district.wires[aim]
+    write = wire.measure.write
+    assert write is not None
+    # A device file that allows less does not make it hot water.
+    lax = replace(wire, measure=wire.measure.model_copy(update={"write": write.model_copy(update={"minimum": 40.0})}))
+    lenient = replace(district, wires={**district.wires, aim: lax})
+    assert "no hot water" in refusals(lenient, {aim: 58.0}, command(aim, 50.0))[0]
+    assert refusals(lenient, {aim: 58.0}, command(aim, 55.0)) == []
+
+
 def test_a_tank_is_charged_only_to_what_its_plant_reaches(district: District) -> None:
     aim, leaving = "horizon/tank/setpoint_c", "plant-a/heat-pumps/hot_water_leaving_setpoint_c"
     plant = district.assets["horizon/tank"].plant  # type: ignore[attr-defined]
