@@ -19,14 +19,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool
 
 T = TypeVar("T")
 Rows = Sequence[tuple[Any, ...]]
 
-_READERS = 4
+_READERS = 4  # connections kept open between transactions
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 _UNUSABLE = (
     sqlite3.SQLITE_BUSY,
@@ -101,6 +101,57 @@ class Turn:
                 self._waiting[0].set()
 
 
+class _Side:
+    """The connections of one database that write, or those that read; each has one transaction at a time.
+
+    SQLite's are kept open and told BEGIN and COMMIT by the driver: our statements go by it anyway, and the engine's own
+    way around a transaction took nine times as long (50 us against 6 for the smallest one).
+    """
+
+    def __init__(self, engine: Engine, begin: str | None) -> None:
+        self._engine = engine
+        self._begin = begin  # None: the engine begins and ends transactions
+        self._idle: list[Connection] = []
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a transaction of its own: it is committed, or nothing of it stays."""
+        if self._begin is None:
+            with self._engine.begin() as connection:
+                return work(connection)
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._engine.connect()
+        driver = connection.connection
+        try:
+            driver.cursor().execute(self._begin)
+            result = work(connection)
+            driver.commit()
+            if connection.in_transaction():  # a migration speaks through the engine
+                connection.commit()
+        except BaseException as error:
+            if _is_damaged(_driver_error(error)):
+                connection.close()  # the next one opens the file anew: it may have been put in order meanwhile
+            else:
+                driver.rollback()
+                connection.rollback()
+                self._rest(connection)
+            raise
+        self._rest(connection)
+        return result
+
+    def _rest(self, connection: Connection) -> None:
+        if len(self._idle) < _READERS:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+        self._engine.dispose()
+
+
 class Database:
     """One database, opened for writing or only for reading.
 
@@ -128,14 +179,10 @@ class Database:
         self.attempts = attempts
         self.report = report
         self._turn = Turn()
-        if self.is_sqlite:
-            if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-                raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 or newer knows STRICT tables")
-            self._readers = self._sqlite_engine(writes=False)
-            self._writer = None if read_only else self._sqlite_engine(writes=True)
-        else:
-            self._readers = self._postgres_engine(writes=False)
-            self._writer = None if read_only else self._postgres_engine(writes=True)
+        if self.is_sqlite and sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 or newer knows STRICT tables")
+        self._readers = self._side(writes=False)
+        self._writer = None if read_only else self._side(writes=True)
 
     @property
     def file(self) -> Path:
@@ -145,6 +192,11 @@ class Database:
                 f"{self.url}: name a file, as in sqlite:///site.db; a database in memory has one connection"
             )
         return Path(self.url.database)
+
+    def _side(self, *, writes: bool) -> _Side:
+        if self.is_sqlite:
+            return _Side(self._sqlite_engine(writes=writes), "BEGIN IMMEDIATE" if writes else "BEGIN")
+        return _Side(self._postgres_engine(writes=writes), None)
 
     def _sqlite_engine(self, *, writes: bool) -> Engine:
         uri = f"file:{self.file.absolute()}?mode={'rwc' if writes else 'ro'}"
@@ -167,16 +219,11 @@ class Database:
                 raise
             return connection
 
-        engine = create_engine(
+        return create_engine(
             "sqlite://",
             creator=connect,
-            poolclass=QueuePool,
-            pool_size=1 if writes else _READERS,
-            max_overflow=0 if writes else 2 * _READERS,
+            poolclass=NullPool,  # `_Side` keeps them
         )
-        begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
-        return engine
 
     def _postgres_engine(self, *, writes: bool) -> Engine:
         settings = f"-c lock_timeout={int(self.busy_timeout_s * 1000)} -c search_path={self.schema}"
@@ -198,8 +245,7 @@ class Database:
         with self._turn:
             for attempt in range(1, tries + 1):
                 try:
-                    with self._writer.begin() as connection:
-                        return work(connection)
+                    return self._writer.transact(work)
                 except Exception as error:
                     cause = _driver_error(error)
                     if not (_is_busy(cause) or _is_remounted(cause)):
@@ -213,8 +259,7 @@ class Database:
     def read(self, what: str, work: Callable[[Connection], T]) -> T:
         """Run `work` in one reading transaction: all it sees is of one instant."""
         try:
-            with self._readers.begin() as connection:
-                return work(connection)
+            return self._readers.transact(work)
         except Exception as error:
             cause = _driver_error(error)
             if _is_absent(cause):
@@ -276,9 +321,9 @@ class Database:
 
     def close(self) -> None:
         """Close every connection; the last one writes the log back into the file."""
-        self._readers.dispose()
+        self._readers.close()
         if self._writer is not None:
-            self._writer.dispose()
+            self._writer.close()
 
 
 def execute_many(connection: Connection, sql: str, rows: Rows) -> int:
@@ -315,9 +360,15 @@ def _marked(connection: Connection, sql: str) -> str:
     return sql if connection.dialect.name == "sqlite" else sql.replace("%", "%%").replace("?", "%s")
 
 
-def _driver_error(error: Exception) -> BaseException:
+def _driver_error(error: BaseException) -> BaseException:
     """What the driver itself said, whether it was called through SQLAlchemy or directly."""
     return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def _is_damaged(cause: BaseException) -> bool:
+    """Whether SQLite found the file itself or its disk broken."""
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR)
 
 
 def _is_absent(cause: BaseException) -> bool:

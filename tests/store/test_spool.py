@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ems.points import Quality
 from ems.store import Concern, Store, StoreBusy
+from ems.store.database import fetch_all
 from ems.store.spool import Row, Spool
 
 AT = 1_767_225_600  # 2026-01-01 00:00 UTC
@@ -104,15 +105,11 @@ def test_a_full_disk_is_survived_in_memory_and_said(tmp_path: Path, url: str) ->
 def test_a_full_database_keeps_readings_waiting(tmp_path: Path, url: str) -> None:
     with Store.open(url, attempts=1) as store:
         store.save_readings([row(0)])
-        writer = store._database._writer
-        assert writer is not None
-        with writer.connect() as connection:
-            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-            connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+        [(pages,)] = store._database.write("test", lambda c: fetch_all(c, "PRAGMA page_count"))
+        store._database.write("test", lambda c: fetch_all(c, f"PRAGMA max_page_count={pages}"))
         rows = [(f"a/meter-{i}/power_kw", AT, 1.0, Quality.GOOD) for i in range(2000)]
         with pytest.raises(StoreBusy, match="full"):
             store.save_readings(rows)
         assert store.backlog == 2000
-        with writer.connect() as connection:
-            connection.exec_driver_sql("PRAGMA max_page_count=1000000")
+        store._database.write("test", lambda c: fetch_all(c, "PRAGMA max_page_count=1000000"))
         assert store.save_readings([]) == 2000

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from ems.points import Quality, Sample
 from ems.snapshot import Override
 from ems.store import Store, StoreError, sqlite_concern
+from ems.store.database import fetch_all
 
 NOW = datetime(2026, 11, 20, 10, 7, 30, 250_000, tzinfo=UTC)
 
@@ -76,9 +77,8 @@ def test_read_only_reads_and_cannot_write(url: str, store: Store) -> None:
 
 def test_sqlite_is_opened_as_it_should_be(store: Store) -> None:
     def pragma(name: str) -> int | str:
-        assert store._database._writer is not None
-        with store._database._writer.connect() as connection:
-            return connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()  # type: ignore[no-any-return]
+        [(found,)] = store._database.write("test", lambda c: fetch_all(c, f"PRAGMA {name}"))
+        return found  # type: ignore[no-any-return]
 
     assert pragma("journal_mode") == "wal"
     assert pragma("synchronous") == 2  # FULL
