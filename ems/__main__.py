@@ -20,6 +20,7 @@ from rich.table import Table
 
 from ems import defaults
 from ems.backtest import app as forecast_app
+from ems.bms import StandingError
 from ems.bms.scan_command import scan
 from ems.campaign.command import app as campaign
 from ems.campaign.power_cuts import NoStraceError
@@ -36,6 +37,7 @@ from ems.loop.release import release as release_control
 from ems.loop.site import ClockReader, Site, controlled, pages, stop_on_signals
 from ems.loop.supervise import BUSY, supervised
 from ems.optimise import AT_LENGTH
+from ems.shadow import app as shadow_app
 from ems.simulate.replay import ReplayError
 from ems.simulate.scenario import ScenarioError
 from ems.store import Concern, People, Role, Store, StoreError, sqlite_concern
@@ -63,6 +65,7 @@ app.command()(simulate)
 app.command()(scan)
 app.add_typer(campaign, name="campaign")
 app.add_typer(forecast_app, name="forecast")
+app.add_typer(shadow_app, name="shadow")
 
 
 def main() -> None:
@@ -83,6 +86,7 @@ def main() -> None:
         FolderTakenError,
         MessagesError,
         NoStraceError,
+        StandingError,
         OSError,
     ) as error:
         err.print(str(error), style="red", highlight=False)
@@ -194,6 +198,9 @@ def run(
         bool,
         typer.Option("--strict-sqlite", help="Refuse to run on a SQLite version with a known way to corrupt a file."),
     ] = False,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Everything but the write; `ems shadow report` says what would have been.")
+    ] = False,
 ) -> None:
     """Control the district in real time: read, forecast, plan, write, every quarter-hour, until Ctrl-C."""
     if strict_sqlite and (concern := sqlite_concern()) is not None:
@@ -222,12 +229,14 @@ def run(
                 sweep_every=timedelta(minutes=sweep_minutes),
                 on_event=_print_event,
                 on_cycle=_show_cycle,
+                shadow=shadow,
             ) as control,
             pages(site, buildings, port, lambda text: control.watch.wrong("part-failed", "pages", text)) as address,
         ):
             stop_on_signals(control)
             tell_supervisor(READY)
-            err.print(f"Controlling {wired.label.fr}. {_where(address)}Ctrl-C gives every device back.")
+            does, ends = ("Observing", "ends it") if shadow else ("Controlling", "gives every device back")
+            err.print(f"{does} {wired.label.fr}. {_where(address)}Ctrl-C {ends}.")
             await control.run(cycles)
         store.close()
 
@@ -481,7 +490,11 @@ async def _show_cycle(control: Control) -> None:
     seconds = f"{totals.plan_seconds[-1]:.1f} s" if totals.plan_seconds else "no plan"
     err.print(
         f"{control.clock.now():%Y-%m-%d %H:%M} UTC  {totals.points_read} points read, plan in {seconds}{cost}, "
-        f"{totals.setpoints_confirmed}/{totals.setpoints_written} set points confirmed so far",
+        + (
+            f"shadow mode: {totals.withheld} set points withheld so far"
+            if control.settings.shadow
+            else f"{totals.setpoints_confirmed}/{totals.setpoints_written} set points confirmed so far"
+        ),
         highlight=False,
     )
 

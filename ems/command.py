@@ -62,4 +62,11 @@ class Unreachable:
     why: str
 
 
-Outcome = Written | Overridden | Refused | Unreachable
+@dataclass(frozen=True)
+class Withheld:
+    """It passed the gate and was not sent: in shadow mode nothing is."""
+
+    value: float | None
+
+
+Outcome = Written | Overridden | Refused | Unreachable | Withheld

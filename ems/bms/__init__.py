@@ -4,5 +4,17 @@ from ems.bms.belief import Event, Finding
 from ems.bms.field import Field, FieldLink
 from ems.bms.health import BusHealth, Patience
 from ems.bms.mirror import Mirror, dead_man
+from ems.bms.shadow import ShadowField, StandingError
 
-__all__ = ["BusHealth", "Event", "Field", "FieldLink", "Finding", "Mirror", "Patience", "dead_man"]
+__all__ = [
+    "BusHealth",
+    "Event",
+    "Field",
+    "FieldLink",
+    "Finding",
+    "Mirror",
+    "Patience",
+    "ShadowField",
+    "StandingError",
+    "dead_man",
+]

@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from ems.bms import FieldLink
+from ems.bms import FieldLink, ShadowField
 from ems.command import Command
 from ems.dispatch import due, verify
 from ems.district import District
@@ -79,6 +79,7 @@ class Control:
         elapsed: Callable[[], float] = seconds_awake_or_not,
     ) -> None:
         self.district = district
+        field_link = ShadowField(field_link) if settings.shadow else field_link
         self.field = field_link
         self.store = store
         self.planner = planner
@@ -325,6 +326,7 @@ class Control:
             seconds=self.seconds,
         )
         record["way"] = decided.way.value
+        record["shadow"] = self.settings.shadow
         if self.upkeep.level is not Level.SCARCE:
             await self.patient.call(lambda: self.store.save_decision(slot, record))
         await self.patient.call(lambda: self.store.journal.close_run(slot, "done", self.clock.now()))

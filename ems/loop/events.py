@@ -45,6 +45,7 @@ class Totals:
     sweeps: int = 0
     readings_stored: int = 0
     relinquished_at_exit: int = 0
+    withheld: int = 0  # set points that shadow mode kept from being written
     cold_starts: int = 0  # meters forecast without any history of their own, in the last cycle
     plan_seconds: list[float] = field(default_factory=list)
     cycle_seconds: list[float] = field(default_factory=list)
@@ -69,4 +70,5 @@ class Settings:
     lease: timedelta = timedelta(minutes=3)  # leadership that nobody renews ends after this
     pulse: timedelta = timedelta(seconds=0.1)  # how often watchdogs, leadership and requests are looked at
     watches_disk: bool = True  # False in a simulation, whose disk is nobody's
+    shadow: bool = False  # everything but the write
     threads: bool = True  # the store works beside the loop; False in a simulation, where order must not vary

@@ -13,7 +13,7 @@ from functools import partial
 from types import MappingProxyType
 
 from ems.bms import Event, FieldLink
-from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
+from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Withheld, Written
 from ems.dispatch import Permission, heartbeats, permit
 from ems.district import District
 from ems.loop.clock import Clock
@@ -185,7 +185,9 @@ class Hands:
             open_ones, district=self.district, snapshot=snapshot, now=now, since=self._since, standing=standing
         )
         await self._store.call(
-            lambda: journal.commit_intents(permission.allowed, fence, now, leading_at=self._lead.now())
+            lambda: journal.commit_intents(
+                permission.allowed, fence, now, leading_at=self._lead.now(), withheld=self._store.settings.shadow
+            )
         )
         await self._lead.assure()  # the store may have kept us waiting
         with self.undisturbed():
@@ -222,6 +224,9 @@ class Hands:
         for command in commands:
             outcome = outcomes.get(command.key)
             if outcome is None:
+                continue
+            if isinstance(outcome, Withheld):
+                totals.withheld += 1
                 continue
             totals.setpoints_written += 1
             match outcome:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
+from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Withheld, Written
 from ems.dispatch import Deviation
 from ems.optimise import Plan
 from ems.points import Quality, Sample
@@ -164,3 +164,5 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
             return {"kind": "refused", "why": why}
         case Unreachable(why):
             return {"kind": "unreachable", "why": why}
+        case Withheld(value):
+            return {"kind": "withheld", "value": value}

@@ -5,7 +5,8 @@ within a slot forecast and plan never change. Commands are committed as intents 
 fence that is checked in the same transaction. A slot that is over is closed as `missed` and never replayed.
 
 A command is `intended`, then `written`, `overridden`, `unreachable` or `refused`. When a later one of the same point
-reached the device, the earlier ones are `superseded`; a relinquishing that reached it is `released`.
+reached the device, the earlier ones are `superseded`; a relinquishing that reached it is `released`. In shadow mode it
+is `withheld` from the beginning, so that no crash can make it look as if it might stand.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection
 
-from ems.command import Command, Outcome, Overridden, Refused, Written
+from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Withheld, Written
 from ems.slots import as_utc
 from ems.store.database import Database, StoreError, execute, execute_many, fetch_all
 from ems.store.leadership import check_fence
@@ -33,6 +34,11 @@ _STEPS_KEPT_SLOTS = 2 * 96
 _COMMANDS_KEPT = timedelta(days=40)
 # A command in one of these states may still have an effect in its device.
 _STANDING = "('intended', 'written', 'overridden', 'unreachable')"
+
+_COMMANDS = """
+SELECT c.key, p.name, c.value, c.expires_us, c.priority, c.previous, c.reason
+FROM command c JOIN point p ON p.id = c.point_id
+"""
 
 
 class JournalError(StoreError):
@@ -177,8 +183,11 @@ class Journal:
         now: datetime | None = None,
         *,
         leading_at: datetime | None = None,
+        withheld: bool = False,
     ) -> None:
         """Put on record what is about to be written. Only when this returned may anything go to a device.
+
+        `withheld`: nothing will go, for this is shadow mode.
 
         All or none. The same intents again (a resumed run) change nothing; the same key with another value is a mixed
         plan and raises JournalError. With `now`, site time, a command that has expired raises it too. Raises
@@ -199,6 +208,7 @@ class Journal:
                 _us(c.expires_at),
                 c.reason,
                 fence,
+                "withheld" if withheld else "intended",
             )
             for c in commands
         ]
@@ -210,7 +220,7 @@ class Journal:
                     connection,
                     "INSERT INTO command"
                     " (key, point_id, value, previous, priority, expires_us, reason, fence, state, detail)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intended', '') ON CONFLICT (key) DO NOTHING",
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '') ON CONFLICT (key) DO NOTHING",
                     row,
                 ):
                     stored = fetch_all(connection, "SELECT point_id, value FROM command WHERE key = ?", row[:1])[0]
@@ -258,25 +268,12 @@ class Journal:
         One per point, the newest, in the order of their intents. Relinquish these at a restart and at the exit.
         """
         sql = f"""
-            SELECT c.key, p.name, c.value, c.expires_us, c.priority, c.previous, c.reason
-            FROM command c JOIN point p ON p.id = c.point_id
-            WHERE c.number IN (
+            {_COMMANDS} WHERE c.number IN (
               SELECT max(number) FROM command WHERE state IN {_STANDING} AND value IS NOT NULL GROUP BY point_id)
             ORDER BY c.number
             """
         rows = self._database.read("standing commands", lambda c: fetch_all(c, sql))
-        return [
-            Command(
-                key=key,
-                point=point,
-                value=value,
-                expires_at=_EPOCH + timedelta(microseconds=expires_us),
-                priority=priority,
-                previous=previous,
-                reason=reason,
-            )
-            for key, point, value, expires_us, priority, previous, reason in rows
-        ]
+        return [_command(row) for row in rows]
 
     def last_confirmed(self) -> dict[str, float]:
         """What each point was last read back to stand at by our command, and was not given back since."""
@@ -287,6 +284,19 @@ class Journal:
             ORDER BY p.name
             """
         return dict(self._database.read("confirmed commands", lambda c: fetch_all(c, sql)))
+
+    def withheld(self, since: datetime, until: datetime) -> list[Command]:
+        """What shadow mode kept from being written, of commands that were to expire in [since, until), in their order.
+
+        Releases are left out: nothing stood that they could have taken back.
+        """
+        sql = f"""
+            {_COMMANDS} WHERE c.state = 'withheld' AND c.value IS NOT NULL AND c.expires_us >= ? AND c.expires_us < ?
+            ORDER BY c.number
+            """
+        span = (_us(since), _us(until))
+        rows = self._database.read("withheld commands", lambda c: fetch_all(c, sql, span))
+        return [_command(row) for row in rows]
 
     def states(self, slot_keys: Sequence[str]) -> dict[str, str]:
         """The state of commands by key, for a resumed run that asks what it has sent already."""
@@ -313,6 +323,13 @@ def _run(connection: Connection, slot: int) -> Run | None:
     return Run(slot, state, attempt, fence, _EPOCH + timedelta(microseconds=started_us), finished, error)
 
 
+def _command(row: Sequence[Any]) -> Command:
+    """One row of `_COMMANDS`."""
+    key, point, value, expires_us, priority, previous, reason = row
+    expires_at = _EPOCH + timedelta(microseconds=expires_us)
+    return Command(key, point, value, expires_at, priority, previous, reason)
+
+
 def _unpacked(slot: int, name: str, payload: bytes, crc: int) -> Any:
     if zlib.crc32(payload) != crc:
         raise JournalError(f"slot {slot}, step {name}: its stored result is damaged; restore a back-up")
@@ -327,7 +344,10 @@ def _written(outcome: Outcome) -> tuple[str, float | None, str]:
             return "overridden", read_back, holder
         case Refused(why):
             return "refused", None, why
-    return "unreachable", None, outcome.why
+        case Withheld():
+            return "withheld", None, "shadow mode"
+        case Unreachable(why):
+            return "unreachable", None, why
 
 
 def _us(instant: datetime) -> int:

@@ -118,3 +118,33 @@ def test_others_see_what_we_command_and_that_we_let_go(
         assert charger_limit_a() == 10.0  # the charge point's own fail-safe current
         with Store.read_only(site.store_url) as store:
             assert store.journal.standing() == []
+
+
+def test_others_see_that_a_shadow_commands_nothing(
+    small_district: Path, tmp_path: Path, needs_program: Callable[[str, str], str]
+) -> None:
+    mbpoll = needs_program("mbpoll", "apt-get install mbpoll")
+    node = needs_program("node", "apt-get install nodejs")
+    if not (MODULES / "@bacnet-js" / "client").is_dir():
+        absence(f"the BACnet client for node is not in var/npm; install it with: {INSTALL}")
+    wired = relocate(read_district(small_district), NETWORK)
+    curve, charger = wired.wires[CURVE], wired.wires[CHARGER]
+    site = Site(tmp_path / "site")
+    site.folder.mkdir()
+    place = ("--buildings", str(small_district), "--network", str(NETWORK))
+    with started("district", *place, "--weather-file", str(site.weather_file)) as district:
+        until(district, "answer on loopback")
+        with started("run", *place, "--folder", str(site.folder), "--port", "0", "--shadow") as run:
+            until(run, "set points withheld so far")
+            slots, present, default = priority_array(node, curve.bus.address, curve.object_id[1])
+            assert slots == [None] * 16 and present == default == 0
+            line = [mbpoll, "-m", "tcp", "-p", str(charger.bus.port), "-0", "-1", "-q", "-a", str(charger.device.unit)]
+            line += ["-t", "4:int", "-B", "-r", "16640", charger.bus.host]
+            said = subprocess.run(line, capture_output=True, text=True, timeout=20, check=False).stdout
+            assert re.findall(r"\[16640\]:\s+(\d+)", said) == ["10000"]  # mA: the charge point's own current
+            run.send_signal(signal.SIGINT)
+            assert run.wait(timeout=60) == 0
+    with Store.read_only(site.store_url) as store:
+        assert store.journal.standing() == []
+        record = store.last_decision()
+        assert record is not None and record["shadow"] and record["sent"]
