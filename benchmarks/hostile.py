@@ -1,4 +1,5 @@
-"""Peers that lie: a Modbus gateway and a BACnet station whose answers are flipped, cut, late, doubled and made up.
+"""Peers that lie: a Modbus gateway, meters on a serial line and a BACnet station whose answers are flipped, cut, late,
+doubled and made up.
 
 Every answer counts as a frame. What is honest must be believed, what is not must become no number; a flip that leaves
 a plausible value in a frame that fits its question cannot be told and is counted as `undetectable`. Then random
@@ -11,12 +12,14 @@ import argparse
 import asyncio
 import json
 import math
+import os
 import random
 import struct
 import sys
 import time
+import tty
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,12 +28,12 @@ from typing import Any
 PROJECT = Path(__file__).parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from ems.bms import Field, Patience  # noqa: E402
+from ems.bms import Field, Patience, rtu  # noqa: E402
 from ems.bms.bacnet import BacnetLine  # noqa: E402
 from ems.bms.line import Line  # noqa: E402
 from ems.command import Command, Outcome, Written  # noqa: E402
 from ems.dispatch import permit  # noqa: E402
-from ems.district import Bus, Device, DeviceType, Wire, read_district  # noqa: E402
+from ems.district import Bus, Device, DeviceType, Serial, Wire, read_district  # noqa: E402
 from ems.points import Quality, Sample  # noqa: E402
 from ems.snapshot import Snapshot  # noqa: E402
 
@@ -40,6 +43,7 @@ UNITS = 6
 TIMEOUT_S = 0.03
 PATIENCE = Patience(0.004, 0.02)
 HANG_S = 2.0
+LINE_SHARE = 20  # every so manieth frame comes over a serial line, which is slow
 LAG_S = 0.005  # the machine was away for so long: what nobody heard then is not our fault
 
 METER = DeviceType.model_validate({
@@ -342,6 +346,94 @@ class Gateway(Peer, asyncio.Protocol):
 
 PATIENT = ("silence", "late", "transaction")
 
+# The same meters on a serial line
+
+LINE_LIES = (
+    ("honest", 600), ("dribble", 20), ("other unit first", 20), ("flip", 120), ("flips", 40), ("cut", 6), ("noise", 10),
+    ("silence", 3), ("late", 6), ("unit", 20), ("function", 20), ("count", 20), ("exception", 20),
+    ("odd exception", 10), ("shorter", 15), ("longer", 15), ("behind the end", 10), ("not available", 20),
+    ("implausible", 20), ("jump", 20),
+)  # fmt: skip
+
+
+class SerialMeters(Gateway):
+    """The far end of a line."""
+
+    def __init__(self, dice: random.Random, truth: Truth, tally: Tally, wires: Sequence[Wire], master: int) -> None:
+        super().__init__(dice, truth, tally, wires)
+        self.master = master
+
+    def readable(self) -> None:
+        question = os.read(self.master, 4096)
+        if len(question) != 8 or rtu.crc(question[:6]) != question[6:]:
+            self.tally.crashed(f"{question.hex(' ')} is no question")
+            return
+        unit, function, address, n = struct.unpack(">BBHH", question[:6])
+        words = self.words(unit, self.truth.values)[address : address + n]
+        right = self.rtu(unit, function, words)
+        kind = self.dice.choices([k for k, _ in LINE_LIES], [w for _, w in LINE_LIES])[0]
+        sent = self.line_lie(kind, right, unit, function, address, n)
+        honest = kind in ("honest", "dribble", "other unit first")
+        self.note(unit, f"line: {kind}", honest, self.strictly_rtu(b"".join(sent), unit, function, address, n))
+        if kind == "late":
+            asyncio.get_running_loop().call_later(1.2 * TIMEOUT_S, os.write, self.master, right)
+        for part in sent:
+            os.write(self.master, part)
+
+    def line_lie(self, kind: str, right: bytes, unit: int, function: int, address: int, n: int) -> list[bytes]:
+        """What is written, part by part."""
+        dice = self.dice
+        match kind:
+            case "dribble":
+                return [right[i : i + 1] for i in range(len(right))]
+            case "other unit first":
+                return [self.rtu(unit % UNITS + 1, function, [7] * n), right]
+            case "flip" | "flips":
+                return [self.flipped(right, 1 if kind == "flip" else dice.randint(2, 12))]
+            case "cut":
+                return [right[: dice.randrange(1, len(right))]]
+            case "noise":
+                return [bytes([dice.getrandbits(8) for _ in range(dice.randint(3, 60))])]
+            case "silence" | "late":
+                return []
+            case "unit":
+                return [self.rtu(unit ^ dice.randint(1, 255), function, list(struct.unpack(f">{n}H", right[3:-2])))]
+            case "function":
+                return [self.rtu(unit, function ^ dice.randint(1, 127), list(struct.unpack(f">{n}H", right[3:-2])))]
+            case "count":
+                body = right[:2] + bytes([right[2] ^ dice.randint(1, 255)]) + right[3:-2]
+                return [body + rtu.crc(body)]
+            case "exception" | "odd exception":
+                code = dice.choice((1, 2, 3, 4, 6, 11)) if kind == "exception" else dice.randint(12, 255)
+                body = bytes([unit, function | 0x80, code])
+                return [body + rtu.crc(body)]
+            case "behind the end":
+                return [right + bytes([dice.getrandbits(8)])]
+            case "honest":
+                return [right]
+            case _:  # what TCP can tell too: its bytes in another frame
+                (frame,), _ = self.lie(kind, self.frame(1, unit, function, list(struct.unpack(f">{n}H", right[3:-2]))),
+                                       1, unit, function, address, n)  # fmt: skip
+                return [frame[6:] + rtu.crc(frame[6:])]
+
+    @staticmethod
+    def rtu(unit: int, function: int, words: list[int]) -> bytes:
+        body = struct.pack(f">BBB{len(words)}H", unit, function, 2 * len(words), *words)
+        return body + rtu.crc(body)
+
+    def strictly_rtu(self, stream: bytes, unit: int, function: int, address: int, n: int) -> dict[str, float]:
+        """The values in the first whole frame of this unit, with nothing behind it, if it fits in every field."""
+        while len(stream) >= 5:
+            size = 5 + stream[2] if stream[1] in (3, 4) else 5 if stream[1] & 0x80 else 8
+            whole, stream = stream[:size], stream[size:]
+            if len(whole) < size or rtu.crc(whole[:-2]) != whole[-2:]:
+                return {}
+            if whole[0] == unit:
+                fits = whole[1] == function and whole[2] == 2 * n and not stream
+                return self.found(unit, address, n, whole[3:-2]) if fits else {}
+        return {}
+
+
 # BACnet
 
 BACNET_LIES = (
@@ -523,10 +615,44 @@ async def trial(frames: int, seed: int, network: int = NETWORK) -> Tally:
     station.stranger, _ = await loop.create_datagram_endpoint(
         asyncio.DatagramProtocol, local_addr=(f"127.{network}.1.3", station_bus.port)
     )
+    try:
+        await sweeps(frames, tally, truth, {gateway_bus.name: gateway, station_bus.name: station}, wires)
+    finally:
+        server.close()
+        served.close()
+        station.stranger.close()
+    return tally
+
+
+async def line_trial(frames: int, seed: int) -> Tally:
+    """The same on a serial line: a pseudo-terminal, which knows no parity and no speed."""
+    dice, tally = random.Random(seed), Tally()
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    port = os.ttyname(slave)
+    bus = Bus("hostile/line", "modbus", "", 0, None, 115200, Serial(port, 115200, "none"))
+    wires: list[Wire] = []
+    for unit in range(1, UNITS + 1):
+        device = Device(f"hostile/meter-{unit}", METER, bus, unit=unit)
+        wires += [Wire(f"{device.asset}/{q}", device, m, "observe") for q, m in METER.registers.items()]
+    truth = Truth(dice, wires)
+    meters = SerialMeters(dice, truth, tally, wires, master)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: tally.crashed(str(context.get("exception") or context["message"])))
+    loop.add_reader(master, meters.readable)
+    try:
+        await sweeps(frames, tally, truth, {bus.name: meters}, wires)
+    finally:
+        loop.remove_reader(master)
+        os.close(master)
+        os.close(slave)
+    return tally
+
+
+async def sweeps(frames: int, tally: Tally, truth: Truth, peers: Mapping[str, Peer], wires: Sequence[Wire]) -> None:
+    """Sweeps and judges until so many frames were answered."""
     field_ = Field({wire.point: wire for wire in wires}, patience=PATIENCE, timeout_s=TIMEOUT_S)
     await field_.start()
-    controller = field_._lines[station_bus.name]
-    assert isinstance(controller, BacnetLine)
     judge = Judge(wires, tally)
     lag = Lag()
     now, last_answered = START, tally.frames
@@ -534,12 +660,12 @@ async def trial(frames: int, seed: int, network: int = NETWORK) -> Tally:
         while tally.frames < frames:
             now += timedelta(minutes=1)
             truth.move()
-            gateway.log.clear()
-            station.log.clear()
+            for peer in peers.values():
+                peer.log.clear()
             lag.reset()
             health = field_.health
             resting = {bus: not h.up and h.failures > 1 for bus, h in health.items()}
-            silent = set(health[gateway_bus.name].silent_units)
+            silent = {(bus, unit) for bus, h in health.items() for unit in h.silent_units}
             began = time.perf_counter()
             try:
                 samples = await asyncio.wait_for(field_.sweep(now), 30)
@@ -548,16 +674,17 @@ async def trial(frames: int, seed: int, network: int = NETWORK) -> Tally:
                 continue
             if time.perf_counter() - began > HANG_S:
                 tally.hangs += 1
-                said = [s.kind for peer in (gateway, station) for log in peer.log.values() for s in log]
+                said = [s.kind for peer in peers.values() for log in peer.log.values() for s in log]
                 tally.keep(f"hang: {time.perf_counter() - began:.1f} s, lag {lag.worst:.3f} s, said {said}")
             findings = field_.findings()
             tally.findings += len(findings)
             told = {finding.point for finding in findings}
             for wire in wires:
-                log = (station.log if wire.bus is station_bus else gateway.log)[wire.device.unit]
-                if resting[wire.bus.name] or wire.device.unit in silent:
+                log = peers[wire.bus.name].log[wire.device.unit]
+                if resting[wire.bus.name] or (wire.bus.name, wire.device.unit) in silent:
                     log = [*log, *log]  # a probe asked, not the sweep: what it heard is no sample
-                by_library = wire.bus is station_bus and controller.by_library
+                line = field_._lines[wire.bus.name]
+                by_library = isinstance(line, BacnetLine) and line.by_library
                 judge.look(
                     wire, samples[wire.point], log, truth.values[wire.point], wire.point in told, lag.worst, by_library
                 )
@@ -571,10 +698,6 @@ async def trial(frames: int, seed: int, network: int = NETWORK) -> Tally:
     finally:
         lag.stop()
         await field_.stop()
-        server.close()
-        served.close()
-        station.stranger.close()
-    return tally
 
 
 class Lag:
@@ -750,11 +873,15 @@ async def everything(frames: int, commands: int, seed: int) -> dict[str, Any]:
     warm = await trial(max(frames // 10, 100), seed)
     memory = _resident_mib()
     await asyncio.sleep(1.3)  # the library's address is free again a second later
-    main = await trial(frames - warm.frames, seed + 1)
+    on_line = await line_trial(frames // LINE_SHARE, seed + 2)
+    main = await trial(frames - warm.frames - on_line.frames, seed + 1)
     growth = _resident_mib() - memory
-    kinds = warm.kinds + main.kinds
+    kinds = warm.kinds + on_line.kinds + main.kinds
+    tallies = (warm, on_line, main)
     figures = {
-        key: getattr(warm, key) + getattr(main, key) for key, value in asdict(main).items() if isinstance(value, int)
+        key: sum(getattr(tally, key) for tally in tallies)
+        for key, value in asdict(main).items()
+        if isinstance(value, int)
     }
     gate = await writes(commands, seed)
     return {
@@ -765,7 +892,8 @@ async def everything(frames: int, commands: int, seed: int) -> dict[str, Any]:
         "outside_envelope": gate["outside_envelope"],
         "seconds": round(time.perf_counter() - began, 1),
         "kinds": dict(sorted(kinds.items())),
-        "examples": warm.examples + main.examples,
+        "line_frames": on_line.frames,
+        "examples": warm.examples + on_line.examples + main.examples,
     }
 
 

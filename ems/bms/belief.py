@@ -8,6 +8,7 @@ level is, and what happened has a name: a step, a counter that turned over or st
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from enum import StrEnum
 from ems.district import BacnetObject, Register, Wire
 from ems.points import Quality, Sample, is_counter
 
+_LARGEST = sys.float_info.max
 _GOOD = Quality.GOOD  # looked up once: a sweep needs it for every point
 AGREEING = 3  # readings in a row that make a new level believed
 TURN_SHARE = 0.01  # of its range: how near its end a counter without a jump limit must be to turn over
@@ -62,12 +64,13 @@ class Bounds:
     __slots__ = ("high", "low")
 
     def __init__(self, minimum: float | None, maximum: float | None) -> None:
-        self.low = -math.inf if minimum is None else minimum - 1e-6 * max(1.0, abs(minimum))
-        self.high = math.inf if maximum is None else maximum + 1e-6 * max(1.0, abs(maximum))
+        # Never infinite, so that one comparison also refuses what is not finite.
+        self.low = -_LARGEST if minimum is None else minimum - 1e-6 * max(1.0, abs(minimum))
+        self.high = _LARGEST if maximum is None else maximum + 1e-6 * max(1.0, abs(maximum))
 
     def sample(self, value: float, at: datetime) -> Sample:
         """A decoded value with its quality: NaN is MISSING, outside the range IMPLAUSIBLE."""
-        if self.low <= value <= self.high and -math.inf < value < math.inf:
+        if self.low <= value <= self.high:
             return Sample(value, _GOOD, at)
         if not math.isfinite(value):
             return Sample(None, Quality.MISSING, at)

@@ -1,24 +1,16 @@
-"""One TCP connection to a Modbus gateway: a train of questions, one in flight, each answer checked against its own.
+"""One TCP connection to a Modbus gateway.
 
-The next question leaves in the callback that received the last answer: no task wakes up between them. A connection
-that fell silent, broke or was given a malformed answer is closed, so that nothing late can meet a later question;
-transaction numbers go on in the next one.
+A connection that fell silent, broke or was given a malformed answer is closed, so that nothing late can meet a later
+question; transaction numbers go on in the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
 
-from ems.bms.frames import BrokenStreamError, Malformed, Question, Refusal, Stale, answer, frame_length
-
-
-class Silence(Exception):  # noqa: N818 - what it is, not what went wrong
-    """No answer in time, or a connection that ended."""
-
-
-Answer = bytes | Refusal | Malformed | Silence
+from ems.bms.frames import BrokenStreamError, Question, Stale, answer, frame_length
+from ems.bms.train import Silence, Train
 
 
 class Transactions:
@@ -32,21 +24,15 @@ class Transactions:
         return self._last
 
 
-class Connection(asyncio.Protocol):
-    """Open it with `connect`; ask with `ask`, one train at a time."""
+class Connection(Train, asyncio.Protocol):
+    """Open it with `connect`."""
 
     def __init__(self, transactions: Transactions, timeout_s: float) -> None:
-        self._loop = asyncio.get_running_loop()
+        super().__init__(timeout_s)
         self._transactions = transactions
-        self._timeout_s = timeout_s
         self._transport: asyncio.Transport | None = None
-        self._train: Sequence[Question] = ()
-        self._answers: list[Answer] = []
         self._buffer = bytearray()
         self._transaction = -1
-        self._deadline = 0.0
-        self._watch: asyncio.TimerHandle | None = None
-        self._done: asyncio.Future[None] | None = None
 
     @classmethod
     async def connect(cls, host: str, port: int, transactions: Transactions, timeout_s: float) -> Connection:
@@ -64,58 +50,19 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def close(self) -> None:
+        self._rest()
         if self._transport is not None:
             self._transport.abort()
 
-    async def ask(self, train: Sequence[Question]) -> list[Answer]:
-        """The answers in the order of the questions, up to the first that is silence or malformed.
-
-        After such a one the connection is closed and the rest of the train was not asked.
-        """
-        assert self._done is None, "one train at a time"
-        self._train, self._answers = train, []
-        if not train:
-            return []
-        if not self.is_open:
-            return [Silence("the connection is closed")]
-        self._done = self._loop.create_future()
-        self._send()
-        self._watch = self._loop.call_later(self._timeout_s, self._look)
-        try:
-            await self._done
-        except BaseException:  # cancelled: what is under way must not meet the next question
-            self.close()
-            raise
-        finally:
-            self._done = None
-            self._watch.cancel()
-        return self._answers
-
-    # Inside
+    def _gave_up(self) -> None:
+        self.close()
 
     def _send(self) -> None:
-        assert self._transport is not None
+        asked = self._asked[len(self._answers)]
+        assert self._transport is not None and isinstance(asked, Question)
         self._transaction = self._transactions.next()
         self._deadline = self._loop.time() + self._timeout_s
-        self._transport.write(self._train[len(self._answers)].frame(self._transaction))
-
-    def _look(self) -> None:
-        """The one timer of a train: it looks again when the running question's time is up."""
-        if self._done is None or self._done.done():
-            return
-        if (left := self._deadline - self._loop.time()) > 0.001:
-            self._watch = self._loop.call_later(left, self._look)
-        else:
-            self._end(Silence("no answer in time"))
-
-    def _end(self, last: Answer | None) -> None:
-        """The train is through; with `last`, it stopped there and the connection goes with it."""
-        if last is not None:
-            self.close()
-            if self._done is not None and not self._done.done():
-                self._answers.append(last)
-        if self._done is not None and not self._done.done():
-            self._done.set_result(None)
+        self._transport.write(asked.frame(self._transaction))
 
     # What asyncio calls
 
@@ -134,7 +81,8 @@ class Connection(asyncio.Protocol):
                     whole, frame = frame, b""
                 else:
                     whole, frame = frame[:length], frame[length:]
-                if not self._take(whole):
+                self._heard(whole)
+                if not self.is_open:
                     return
         except BrokenStreamError as fault:
             self._end(Silence(str(fault)))
@@ -142,22 +90,15 @@ class Connection(asyncio.Protocol):
         if frame is not self._buffer:
             self._buffer = bytearray(frame)
 
-    def _take(self, frame: bytes | bytearray) -> bool:
-        """One whole frame. False when the connection went with it."""
-        if self._done is None or self._done.done():
-            return True  # nobody asks: an answer that comes by itself answers nothing
-        found = answer(frame, self._transaction, self._train[len(self._answers)])
-        if isinstance(found, Stale):
-            return True
-        if isinstance(found, Malformed):
-            self._end(found)
-            return False
-        self._answers.append(found)
-        if len(self._answers) < len(self._train):
-            self._send()
-        else:
-            self._end(None)
-        return True
+    def _heard(self, frame: bytes | bytearray) -> None:
+        """One whole frame."""
+        if self._ended is None:
+            return  # nobody asks: an answer that comes by itself answers nothing
+        asked = self._asked[len(self._answers)]
+        assert isinstance(asked, Question)
+        found = answer(frame, self._transaction, asked)
+        if not isinstance(found, Stale):
+            self._take(found)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(Silence("the connection ended" if exc is None else f"the connection ended: {exc}"))

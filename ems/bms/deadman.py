@@ -11,17 +11,21 @@ until each device has answered, `rounds` times at most. A file of another owner 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
 import signal
 import socket
 import sys
+import termios
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 TIMEOUT_S = 1.0
+SILENCE_S = 0.05  # longer than 3.5 characters at 1200 baud
 PAUSE_S = 2.0  # between two rounds, for devices that did not answer
 GOODBYE = b"q"
 
@@ -66,8 +70,43 @@ def store(path: Path, owner: str, left: list[dict[str, Any]]) -> None:
         os.close(folder)
 
 
+@contextlib.contextmanager
+def serial_port(entry: dict[str, Any]) -> Iterator[int]:
+    """A serial port as its bus is set. Raises OSError, and termios.error, which is none."""
+    line = os.open(entry["host"], os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        mode = termios.CS8 | termios.CREAD | termios.CLOCAL
+        mode |= {"none": 0, "even": termios.PARENB, "odd": termios.PARENB | termios.PARODD}[entry["parity"]]
+        mode |= termios.CSTOPB if entry["stop_bits"] == 2 else 0
+        speed = getattr(termios, f"B{entry['port']}")
+        termios.tcsetattr(line, termios.TCSANOW, [0, 0, mode, 0, speed, speed, termios.tcgetattr(line)[6]])
+        yield line
+    finally:
+        os.close(line)
+
+
+def take_back_on_line(entry: dict[str, Any]) -> bool:
+    """The same over a serial line, after a silence that ends whatever frame was cut off."""
+    owed, answer = bytes.fromhex(entry["owed"]), b""
+    try:
+        with serial_port(entry) as line:
+            time.sleep(SILENCE_S)
+            termios.tcflush(line, termios.TCIFLUSH)
+            os.write(line, bytes.fromhex(entry["request"]))
+            while len(answer) < len(owed) and select.select([line], [], [], TIMEOUT_S)[0]:
+                part = os.read(line, 1024)
+                if not part:
+                    return False
+                answer += part
+    except (OSError, termios.error, AttributeError):
+        return False
+    return answer[: len(owed)] == owed
+
+
 def take_back(entry: dict[str, Any]) -> bool:
     """Sends the bytes that take a command back. Whether the device answered what it owes."""
+    if entry["transport"] == "serial":
+        return take_back_on_line(entry)
     kind = socket.SOCK_DGRAM if entry["transport"] == "udp" else socket.SOCK_STREAM
     owed = bytes.fromhex(entry["owed"])
     try:

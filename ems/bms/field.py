@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from ems.bms.bacnet import BacnetLine, Stack, own_address
@@ -152,10 +153,7 @@ class Field:
         """A sample of every wired point. A second sweep waits for the first; nothing is ever asked twice at a time."""
         self._tell(now)
         async with self._sweeping:
-            parts = await asyncio.gather(*(line.read(now) for line in self._lines.values()))
-        samples: dict[str, Sample] = {}
-        for part in parts:
-            samples |= part
+            samples = await _Sweep(tuple(self._lines.values()), now).run()
         self._findings += self._belief.judge(samples)
         return samples
 
@@ -299,6 +297,65 @@ class Field:
             return False
         # A clock that went back makes it due too.
         return item.at is None or not timedelta(0) <= now - item.at < timedelta(seconds=watchdog.timeout_s / 3)
+
+
+class _Sweep:
+    """One sweep under way: lines with nothing in their way end in a callback, the others in a task, and all of it in
+    one future.
+    """
+
+    def __init__(self, lines: Sequence[Line], now: datetime) -> None:
+        self._lines = lines
+        self._now = now
+        self._parts: list[dict[str, Sample]] = [{} for _ in lines]  # in the order of the lines, however they end
+        self._left = len(lines)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> dict[str, Sample]:
+        try:
+            for n, line in enumerate(self._lines):
+                if not await line.begin(self._now, partial(self._ended, n, line)):
+                    self._read(n, line)
+            if self._lines:
+                await self._done
+        finally:
+            for task in self._tasks:
+                task.cancel()
+        samples: dict[str, Sample] = {}
+        for part in self._parts:
+            samples |= part
+        return samples
+
+    def _ended(self, n: int, line: Line) -> None:
+        try:
+            found = line.finish()
+        except Exception:
+            found = None  # `read` meets the same defect, and counts it
+        if found is None:
+            self._read(n, line)
+        else:
+            self._keep(n, found)
+
+    def _read(self, n: int, line: Line) -> None:
+        if not self._done.done():
+            task = asyncio.create_task(self._read_all(n, line))
+            self._tasks.add(task)
+            task.add_done_callback(self._through)
+
+    async def _read_all(self, n: int, line: Line) -> None:
+        self._keep(n, await line.read(self._now))
+
+    def _through(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None and not self._done.done():
+            self._done.set_exception(fault)
+
+    def _keep(self, n: int, samples: dict[str, Sample]) -> None:
+        self._parts[n] = samples
+        self._left -= 1
+        if not self._left and not self._done.done():
+            self._done.set_result(None)
 
 
 def _heartbeats(wires: Mapping[str, Wire]) -> tuple[str, ...]:

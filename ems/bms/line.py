@@ -65,6 +65,17 @@ class Line(ABC):
     async def answers(self, which: Hashable) -> bool:
         """One cheap read of the bus (None) or a unit; closes its breaker when an answer comes."""
 
+    async def begin(self, now: datetime, ended: Callable[[], None]) -> bool:
+        """Begin a sweep that needs nobody to wait for it; `ended` is called when `finish` has its samples.
+
+        False, and nothing has begun, where the line cannot or something stands in its way: then `read` it.
+        """
+        return False
+
+    def finish(self) -> dict[str, Sample] | None:
+        """The samples of the sweep that began; None when it takes a `read` to bring in the rest."""
+        return None
+
     async def close(self) -> None:  # noqa: B027 - a line without a connection has nothing to close
         """Let go of the connection."""
 

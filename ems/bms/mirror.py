@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from ems.bms import deadman
+from ems.bms import deadman, rtu
 from ems.bms.apdu import OBJECT_TYPES, WRITE_PROPERTY, Property, write_request
 from ems.bms.codec import encode
 from ems.bms.datagrams import question
@@ -43,6 +43,22 @@ def release_entry(wire: Wire, priority: int) -> dict[str, Any]:
         body = write_request(Property(OBJECT_TYPES[kind], instance), None, priority)
         request = question(_INVOKE, WRITE_PROPERTY, body)
         owed = bytes([0x81, 0x0A, 0, 9, 1, 0, 0x20, _INVOKE, WRITE_PROPERTY])
+    elif bus.serial is not None:
+        words = encode(wire.measure, limits.release)
+        function = 6 if limits.function == 6 and len(words) == 1 else 16
+        request = rtu.frame(rtu.Order(wire.device.unit, function, wire.measure.address, words))
+        owed = request[:6] + rtu.crc(request[:6])
+        line = bus.serial
+        return {
+            "point": wire.point,
+            "transport": "serial",
+            "host": line.port,
+            "port": line.baud,
+            "parity": line.parity,
+            "stop_bits": line.stop_bits,
+            "request": request.hex(),
+            "owed": owed.hex(),
+        }
     else:
         words = encode(wire.measure, limits.release)
         if limits.function == 6 and len(words) == 1:

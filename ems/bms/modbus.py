@@ -1,10 +1,10 @@
-"""Modbus/TCP: blocks in, registers out, one request in flight and one connection per gateway.
+"""Modbus: blocks in, registers out, one request in flight and one connection per gateway or serial line.
 
-Reads go over our own framing (`connection`), several times as fast; writes with their read-back go through pymodbus,
-and with `library_reads` everything does: tests hold both equal. Many gateways serve one connection only, so the one is
-closed before the other opens. pymodbus keeps its transaction counter and a count of silences per client and may close
-the connection of healthy units behind the same gateway, so a client that failed is thrown away and a new one connects;
-its own retries are off.
+Reads go over our own framing (`connection`, `serial_line`), several times as fast; over TCP writes with their
+read-back go through pymodbus, and with `library_reads` everything does: tests hold both equal. Many gateways serve one
+connection only, so the one is closed before the other opens. pymodbus keeps its transaction counter and a count of
+silences per client and may close the connection of healthy units behind the same gateway, so a client that failed is
+thrown away and a new one connects; its own retries are off.
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ import logging
 import struct
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, assert_never
 
 from pymodbus import ModbusException
-from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
 from ems.bms.codec import encode, step
-from ems.bms.connection import Answer, Connection, Silence, Transactions
+from ems.bms.connection import Connection, Transactions
 from ems.bms.frames import EXCEPTIONS, Malformed, Question, Refusal
 from ems.bms.health import Breaker, Patience
 from ems.bms.line import Line, NoAnswerError
 from ems.bms.reads import Block, blocks, register_of
+from ems.bms.rtu import Order
+from ems.bms.serial_line import SerialLine
+from ems.bms.train import Answer, Asked, Silence, Train
 from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
 from ems.district import Bus, Wire
 from ems.points import Quality, Sample
@@ -34,6 +38,7 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # what it says
 TIMEOUT_S = 1.0
 SILENCES_PER_SWEEP = 2  # then the rest of the bus waits for the next sweep
 _FROM_GATEWAY = (10, 11)
+_GOOD = Quality.GOOD  # looked up once: a sweep needs it for every point
 
 
 class DeviceError(Exception):
@@ -87,21 +92,78 @@ class ModbusLine(Line):
         self.timeout_s = timeout_s
         self.library_reads = library_reads
         self.units = {number: Unit(number, plan) for number, plan in blocks(wires).items()}
-        self._connection: Connection | None = None
+        self._connection: Train | None = None
         self._transactions = Transactions()
         self._early: dict[Question, Answer] = {}  # answers of the running sweep's train that nobody has looked at yet
-        self._client: AsyncModbusTcpClient | None = None
+        self._train: list[Block] = []  # of the sweep that began without anybody waiting
+        self._questions: list[Question] = []
+        self._steady = False  # the last train brought in everything, and nothing has gone wrong since: it goes again
+        self._answers: list[Answer] = []  # to it, once it has ended
+        self._client: AsyncModbusTcpClient | AsyncModbusSerialClient | None = None
         self._standing: dict[str, float] = {}  # last value each register was seen to hold after our write
 
     # Reading
 
-    async def sweep(self) -> dict[str, Sample]:
+    async def begin(self, now: datetime, ended: Callable[[], None]) -> bool:
+        """See `Line.begin`. A healthy gateway is read from callback to callback: a task for each of hundreds costs
+        more than all their requests.
+        """
+        connection = self._connection
+        self._early.clear()
+        if connection is None or not connection.is_open or self.turn.locked() or self.breaker.is_open:
+            return False
+        await self.turn.acquire()  # nobody holds it: this does not wait
+        self._site_now = now
+        if not self._steady:
+            self._train = [block for unit in self._willing() for block in unit.blocks]
+            self._questions = [block.question for block in self._train]
+
+        def through(answers: list[Answer]) -> None:
+            self.turn.release()
+            self._answers = answers
+            ended()
+
+        connection.begin(self._questions, through)
+        return True
+
+    def finish(self) -> dict[str, Sample] | None:
+        """See `Line.finish`. Answers that are no registers wait for `read` and are not asked for again."""
         samples: dict[str, Sample] = {}
-        silences, why = 0, ""
-        # Doubtful units last: the healthy ones are read whatever happens.
+        for block, answer in zip(self._train, self._answers, strict=False):
+            if not isinstance(answer, bytes):
+                break
+            samples |= self._samples(block, answer)
+        if len(samples) < len(self.wires):
+            self._early = dict(zip(self._questions, self._answers, strict=False))
+            return None
+        if not self._steady or self.breaker.failures:
+            self._steady = True
+            for unit in self.units.values():
+                unit.breaker.answered()
+            self.breaker.answered()
+            self.note_health()
+        return samples
+
+    def _willing(self) -> list[Unit]:
+        """The units to be asked, doubtful ones last: the healthy ones are read whatever happens."""
         willing = [unit for unit in self.units.values() if not unit.breaker.is_open]
         willing.sort(key=lambda unit: unit.breaker.failures)
-        await self._ask_ahead(willing)
+        return willing
+
+    async def sweep(self) -> dict[str, Sample]:
+        self._steady = False
+        willing = self._willing()
+        if not self._early:
+            await self._ask_ahead(willing)
+        try:
+            return await self._gather(willing)
+        finally:
+            self._early.clear()
+
+    async def _gather(self, willing: list[Unit]) -> dict[str, Sample]:
+        """The samples of units whose answers came early, and of the others by asking again."""
+        samples: dict[str, Sample] = {}
+        silences, why = 0, ""
         willing.sort(key=self._still_asks)  # what has answered is taken, whatever the others do
         waiting = deque(willing)
         while waiting and silences < SILENCES_PER_SWEEP:
@@ -162,10 +224,13 @@ class ModbusLine(Line):
             for single in unit.split(block) if refusal.code == 2 else block.single():
                 samples.update(await self.read_block(unit, single))
             return samples
-        bounds, now = self.bounds, self.now
+        return self._samples(block, data)
+
+    def _samples(self, block: Block, data: bytes) -> dict[str, Sample]:
+        now = self.now
         return {
-            point: bounds[point].sample(value, now)
-            for point, value in zip(block.points, block.codec.values(data), strict=True)
+            point: Sample(value, _GOOD, now) if low <= value <= high else self.sample(point, value)
+            for (point, low, high), value in zip(block.limits, block.codec.values(data), strict=True)
         }
 
     async def request(self, block: Block) -> bytes:
@@ -173,9 +238,14 @@ class ModbusLine(Line):
         if self.library_reads:
             return await self._request_by_library(block)
         answer = self._early.pop(block.question, None)
-        if answer is None:
-            async with self.turn:
-                (answer,) = await (await self._reader()).ask((block.question,))
+        return await self._ask(block.question) if answer is None else self._words(answer)
+
+    async def _ask(self, asked: Asked) -> bytes:
+        async with self.turn:
+            (answer,) = await (await self._reader()).ask((asked,))
+        return self._words(answer)
+
+    def _words(self, answer: Answer) -> bytes:
         match answer:
             case bytes():
                 return answer
@@ -190,7 +260,6 @@ class ModbusLine(Line):
 
     async def _ask_ahead(self, units: Iterable[Unit]) -> None:
         """All blocks of a sweep in one train, as far as it comes; `request` looks its answers up."""
-        self._early.clear()
         if self.library_reads:
             return
         train = [block.question for unit in units for block in unit.blocks]
@@ -251,7 +320,7 @@ class ModbusLine(Line):
         try:
             if not (limits.wears_flash and self._standing.get(command.point) == value):
                 await self._put(unit.number, register.address, words, limits.function)
-            (found,) = own.codec.values(await self._request_by_library(own))
+            (found,) = own.codec.values(await self._read_back(own))
         except DeviceError as refusal:
             if refusal.code in _FROM_GATEWAY:
                 return Unreachable(str(refusal))
@@ -261,6 +330,7 @@ class ModbusLine(Line):
         except NoConnectionError:
             raise
         except NoAnswerError as silence:
+            self._steady = False
             unit.breaker.failed(str(silence))
             raise
         unit.breaker.answered()
@@ -271,16 +341,25 @@ class ModbusLine(Line):
         return Overridden(found if found == found else None, "the device")
 
     async def _put(self, unit: int, address: int, words: list[int], function: int) -> None:
+        if function == 6 and len(words) > 1:
+            function = 16
+        if self.bus.serial is not None and not self.library_reads:
+            await self._ask(Order(unit, function, address, tuple(words)))
+            return
         async with self.turn:
             client = await self.connected()
-            if function == 6 and len(words) == 1:
+            if function == 6:
                 await self._answer(partial(client.write_register, address, words[0], device_id=unit), 6, None)
             else:
                 await self._answer(partial(client.write_registers, address, words, device_id=unit), 16, None)
 
     # The connection
 
-    async def connected(self) -> AsyncModbusTcpClient:
+    async def _read_back(self, block: Block) -> bytes:
+        """Over the connection of the write: to open another one costs more. A serial line has only the one."""
+        return await (self._request_by_library(block) if self.bus.serial is None else self.request(block))
+
+    async def connected(self) -> AsyncModbusTcpClient | AsyncModbusSerialClient:
         """A connected client. Raises NoAnswerError when the gateway does not take the connection."""
         if self._client is not None and self._client.connected:
             return self._client
@@ -288,23 +367,35 @@ class ModbusLine(Line):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        client = AsyncModbusTcpClient(
-            self.bus.host, port=self.bus.port, timeout=self.timeout_s, retries=0, reconnect_delay=0
-        )
+        client = self._new_client()
         if not await client.connect():
             client.close()
             raise NoConnectionError(f"{self.bus.name} at {self.bus.address} does not take a connection")
         self._client = client
         return client
 
-    async def _reader(self) -> Connection:
-        """Our own connection. Raises NoConnectionError when the gateway does not take it."""
+    def _new_client(self) -> AsyncModbusTcpClient | AsyncModbusSerialClient:
+        line = self.bus.serial
+        if line is None:
+            return AsyncModbusTcpClient(
+                self.bus.host, port=self.bus.port, timeout=self.timeout_s, retries=0, reconnect_delay=0
+            )
+        return AsyncModbusSerialClient(
+            line.port, baudrate=line.baud, parity=line.parity[0].upper(), stopbits=line.stop_bits,
+            timeout=self.timeout_s, retries=0, reconnect_delay=0,
+        )  # fmt: skip
+
+    async def _reader(self) -> Train:
+        """Our own connection. Raises NoConnectionError when the gateway, or the port, does not take it."""
         if self._connection is None or not self._connection.is_open:
             self.discard()
             try:
-                self._connection = await Connection.connect(
-                    self.bus.host, self.bus.port, self._transactions, self.timeout_s
-                )
+                if self.bus.serial is not None:
+                    self._connection = SerialLine.open(self.bus, self.timeout_s)
+                else:
+                    self._connection = await Connection.connect(
+                        self.bus.host, self.bus.port, self._transactions, self.timeout_s
+                    )
             except OSError as fault:
                 raise NoConnectionError(
                     f"{self.bus.name} at {self.bus.address} does not take a connection: {fault}"
@@ -349,6 +440,7 @@ class ModbusLine(Line):
             unit = self.units[which]
         else:
             unit = min(self.units.values(), key=lambda u: u.breaker.failures)
+        self._steady = False
         unit.blocks = unit.plan  # what comes back may be another device: its spans are tried again
         if not await self.read_unit(unit):
             return False

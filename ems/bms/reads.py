@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ems.bms.belief import Bounds
 from ems.bms.codec import BlockCodec
 from ems.bms.frames import Question
 from ems.district import Register, Wire
@@ -37,8 +38,10 @@ class Block:
         return Question(self.unit, self.function, self.address, self.count)
 
     @cached_property
-    def points(self) -> tuple[str, ...]:
-        return tuple(wire.point for _, wire in self.wires)
+    def limits(self) -> tuple[tuple[str, float, float], ...]:
+        """Each point with the range within which its value is good at once."""
+        bounds = [(wire.point, Bounds(wire.measure.minimum, wire.measure.maximum)) for _, wire in self.wires]
+        return tuple((point, bound.low, bound.high) for point, bound in bounds)
 
     @cached_property
     def codec(self) -> BlockCodec:

@@ -6,7 +6,7 @@ from ems.district.model import Building, Comfort, District, Label, Place, Values
 from ems.district.read import read_district
 from ems.district.refusal import DistrictError, Refusal
 from ems.district.schema import json_schemas, write_schemas
-from ems.district.wiring import Bus, Device, Wire, relocate
+from ems.district.wiring import Bus, Device, Serial, Wire, relocate
 
 __all__ = [
     "Authority",
@@ -23,6 +23,7 @@ __all__ = [
     "Place",
     "Refusal",
     "Register",
+    "Serial",
     "Values",
     "Watchdog",
     "Wire",

@@ -7,11 +7,12 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ems.assets import ASSET_TYPES, Asset, Dwelling, Entry, Fabric
 from ems.assets.zone import Orientation
 from ems.district.device import Authority, DeviceType
+from ems.district.refusal import FaultError
 from ems.district.wiring import Bus, Device, Wire
 from ems.market import Contract
 
@@ -104,13 +105,40 @@ class DeviceEntry(Entry):
     )
 
 
+class SerialEntry(Entry):
+    port: str = Field(min_length=1, description="the device file of the adapter, such as /dev/ttyUSB0")
+    baud: int = Field(ge=300, le=1_000_000)
+    parity: Literal["none", "even", "odd"] = Field(default="even", description="with none, devices have two stop bits")
+    stop_bits: Literal[1, 2] = 1
+
+
 class BusEntry(Entry):
     protocol: Literal["modbus", "bacnet"]
-    host: str = Field(min_length=1, description="address or name of the gateway or controller")
-    port: int = Field(ge=1, le=65535)
+    host: str | None = Field(default=None, min_length=1, description="address or name of the gateway or controller")
+    port: int | None = Field(default=None, ge=1, le=65535, description="502 for Modbus and 47808 for BACnet, usually")
+    serial: SerialEntry | None = Field(default=None, description="Modbus RTU on a line of this machine, without host")
     device_instance: int | None = Field(default=None, ge=0, le=4194302, description="BACnet only")
     baud: int | None = Field(default=None, ge=300, le=1_000_000, description="Modbus: of the serial line behind it")
     devices: list[DeviceEntry] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _has_one_place(self) -> BusEntry:
+        if self.serial is None:
+            if self.host is None:
+                raise FaultError("host", "is missing; add it: address or name of the gateway or controller")
+            if self.port is None:
+                raise FaultError("port", "is missing; add it: 502 for Modbus and 47808 for BACnet, usually")
+        elif self.protocol == "bacnet":
+            raise FaultError(
+                "serial", "is given, but protocol is bacnet; MS/TP needs a router to BACnet/IP, give its host"
+            )
+        elif self.host is not None or self.port is not None:
+            raise FaultError(
+                "serial", "is given, and host or port too; a bus is on a line or in the network, remove one"
+            )
+        elif self.baud is not None:
+            raise FaultError("baud", "is given, and serial has its own; remove this one")
+        return self
 
 
 class BuildingFile(Entry):

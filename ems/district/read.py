@@ -16,7 +16,7 @@ from ems.district.faults import asset_faults, comfort_faults, contract_faults, t
 from ems.district.model import Building, BuildingFile, BusEntry, DeviceEntry, District, DistrictFile
 from ems.district.refusal import DistrictError, KeyPath, Refusal, explain_all, near
 from ems.district.schema import json_schema
-from ems.district.wiring import Bus, Device, Wire
+from ems.district.wiring import Bus, Device, Serial, Wire
 from ems.market import Contract
 from ems.points import is_name
 
@@ -275,11 +275,16 @@ class _Reader:
         file, path = f"{self.folder.name}/{building}.yaml", ("buses", short)
         if not is_name(short):
             self.refuse(file, path, f"is called {short!r}; use lower case words joined by hyphens")
-        bus = Bus(f"{building}/{short}", entry.protocol, entry.host, entry.port, entry.device_instance, entry.baud)
+        line = entry.serial
+        serial = None if line is None else Serial(line.port, line.baud, line.parity, line.stop_bits)
+        baud = entry.baud if line is None else line.baud
+        instance = entry.device_instance
+        bus = Bus(f"{building}/{short}", entry.protocol, entry.host or "", entry.port or 0, instance, baud, serial)
         for other in self.buses.values():
             if other.address == bus.address:
-                problem = f"is {bus.address} with its port, and so is that of {other.name}; every bus has its own"
-                self.refuse(file, (*path, "host"), problem)
+                shown, key = (f"{bus.address} with its port", "host") if line is None else (bus.address, "serial.port")
+                problem = f"is {shown}, and so is that of {other.name}; every bus has its own"
+                self.refuse(file, (*path, *key.split(".")), problem)
             if bus.device_instance is not None and other.device_instance == bus.device_instance:
                 problem = f"is {bus.device_instance}, and so is that of {other.name}; instances are unique"
                 self.refuse(file, (*path, "device_instance"), problem)
@@ -321,7 +326,8 @@ class _Reader:
             self.refuse(file, (*where, other), f"is given, but a {kind.protocol} device has {place}; remove it")
         for i, name in enumerate(self.measured(file, where, building, entry)):
             if place == "unit":
-                if first + i > LAST_UNIT and i:  # one device alone may have 255, as some do that are no gateways
+                # One device alone may have 255 over TCP, as some do that are no gateways.
+                if first + i > LAST_UNIT and (i or bus.serial is not None):
                     problem = f"reaches {first + i} for {name}; unit ids end at {LAST_UNIT}, use another bus"
                     self.refuse(file, (*where, "unit"), problem)
                     return

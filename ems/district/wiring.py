@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ems.district.device import Authority, BacnetObject, DeviceType, Register
 
@@ -12,19 +12,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Serial:
+    """A serial line with Modbus RTU on it: eight bits, one start bit, as set at every device."""
+
+    port: str  # /dev/ttyUSB0
+    baud: int
+    parity: Literal["none", "even", "odd"] = "even"
+    stop_bits: Literal[1, 2] = 1
+
+
+@dataclass(frozen=True)
 class Bus:
-    """One connection that takes one request at a time: a Modbus/TCP gateway, or a BACnet/IP station."""
+    """One connection that takes one request at a time: a Modbus/TCP gateway, a serial line, or a BACnet/IP station."""
 
     name: str  # building/bus
     protocol: str  # "modbus" or "bacnet"
-    host: str
+    host: str  # nothing for a serial line
     port: int
     device_instance: int | None = None  # BACnet only
-    baud: int | None = None  # of the serial line behind a Modbus gateway; None when it is not known or there is none
+    baud: int | None = (
+        None  # of the serial line, or of that behind a gateway; None when it is not known or there is none
+    )
+    serial: Serial | None = None
 
     @property
     def address(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"{self.host}:{self.port}" if self.serial is None else self.serial.port
 
 
 @dataclass(frozen=True)

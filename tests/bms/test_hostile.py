@@ -17,6 +17,13 @@ def test_lies_become_no_number_and_the_truth_is_believed(seed: int) -> None:
     assert (tally.crashes, tally.hangs, tally.accepted_wrong, tally.refused_good) == (0, 0, 0, 0), tally.examples
 
 
+def test_lies_on_a_serial_line_become_no_number_and_the_truth_is_believed() -> None:
+    tally = asyncio.run(hostile.line_trial(1500, 13))
+    assert tally.frames >= 1500 and tally.honest > 700
+    assert len(tally.kinds) > 17
+    assert (tally.crashes, tally.hangs, tally.accepted_wrong, tally.refused_good) == (0, 0, 0, 0), tally.examples
+
+
 def test_no_command_outside_the_envelope_leaves() -> None:
     figures = asyncio.run(hostile.writes(20_000, 11))
     assert figures["outside_envelope"] == 0

@@ -7,7 +7,7 @@ import ipaddress
 from collections import defaultdict
 from contextlib import suppress
 
-from ems.district import District, Wire
+from ems.district import Bus, District, Wire
 from ems.simulate.servers.gateway import Gateway
 from ems.simulate.servers.plant import Plant
 from ems.simulate.servers.station import OVERRIDE_PRIORITY, Station
@@ -18,7 +18,8 @@ __all__ = ["FieldServers", "Plant"]
 class FieldServers:
     """A server for each bus of the district, showing what `plant` shows and passing on what is written.
 
-    Raises ValueError for a bus that is not on loopback: a simulated device must never be taken for a real one.
+    Raises ValueError for a bus that is neither on loopback nor on a pseudo-terminal: a simulated device must never be
+    taken for a real one.
     """
 
     def __init__(self, district: District, plant: Plant) -> None:
@@ -28,8 +29,11 @@ class FieldServers:
         self.servers: dict[str, Station | Gateway] = {}
         for name, wires in groups.items():
             bus = district.buses[name]
-            if not _is_loopback(bus.host):
-                raise ValueError(f"{name} is at {bus.host}; simulated devices are only served on loopback, 127.x.y.z")
+            if not _is_pretended(bus):
+                raise ValueError(
+                    f"{name} is at {bus.host or bus.address}; simulated devices are only served on loopback, "
+                    "127.x.y.z, or on a pseudo-terminal, /dev/pts/N"
+                )
             kind = Station if bus.protocol == "bacnet" else Gateway
             self.servers[name] = kind(bus, wires, plant)
         self._bus_of = {wire.point: wire.bus.name for wire in district.wires.values()}
@@ -84,8 +88,10 @@ class FieldServers:
         server.cells[point].put(OVERRIDE_PRIORITY, value)
 
 
-def _is_loopback(host: str) -> bool:
+def _is_pretended(bus: Bus) -> bool:
+    if bus.serial is not None:
+        return bus.serial.port.startswith("/dev/pts/")
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(bus.host).is_loopback
     except ValueError:
         return False

@@ -1,4 +1,4 @@
-"""A Modbus/TCP gateway with its units, on a socket of its own.
+"""A Modbus gateway with its units on a socket of its own, or the units of a serial line.
 
 pymodbus carries the protocol; what the units hold is answered here, from the device files and the world, instead of by
 its register blocks, whose layout rules have traps (holes, string lengths, unknown units as device failures).
@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 
 from pymodbus.constants import ExcCodes
 from pymodbus.exceptions import NoSuchIdException
-from pymodbus.server import ModbusTcpServer
+from pymodbus.framer import FramerType
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from ems.bms.codec import decode, encode, step
@@ -84,12 +85,20 @@ class Gateway:
                     members.sort(key=lambda item: item[0].address)
                 self._units[unit] = _Unit(wire.device.type.no_gaps, dict(layout[unit]))
         self._watched = [w for w in wires if w.writable and w.device.type.watchdog is not None]
-        self._server: ModbusTcpServer | None = None
+        self._server: ModbusTcpServer | ModbusSerialServer | None = None
 
     async def start(self) -> None:
         """Listen. Raises OSError when the address is taken."""
         nothing = SimDevice(id=0, simdata=[SimData(0, values=[0], datatype=DataType.REGISTERS)])
-        server = ModbusTcpServer([nothing], address=(self.bus.host, self.bus.port), ignore_missing_devices=False)
+        line = self.bus.serial
+        server: ModbusTcpServer | ModbusSerialServer
+        if line is None:
+            server = ModbusTcpServer([nothing], address=(self.bus.host, self.bus.port), ignore_missing_devices=False)
+        else:  # on a line nobody answers for a unit that is not there
+            server = ModbusSerialServer(
+                [nothing], framer=FramerType.RTU, port=line.port, baudrate=line.baud, parity=line.parity[0].upper(),
+                stopbits=line.stop_bits, ignore_missing_devices=True,
+            )  # fmt: skip
         server.context = self
         try:
             await server.serve_forever(background=True)
@@ -181,7 +190,7 @@ class Gateway:
             await asyncio.sleep(self.delay_s)
         server = self._server
         if server is not None:
-            server.ignore_missing_devices = self.silent
+            server.ignore_missing_devices = self.silent or self.bus.serial is not None
         if self.silent or number not in self._units:
             raise NoSuchIdException(f"unit {number}")
         return self._units[number]
