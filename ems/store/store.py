@@ -433,6 +433,22 @@ class Store:
         rows = self._database.read("daily sums", lambda c: fetch_all(c, sql, (number, first, last)))
         return [(d, n, expected, total, low, high) for d, n, expected, total, low, high in rows]
 
+    def at_hours(self, points: Sequence[str], hours: Sequence[datetime]) -> dict[str, list[float | None]]:
+        """The lowest reading of each of these whole UTC hours, by point: where a counter stood when the hour began.
+
+        None for an hour of which not every quarter is known.
+        """
+        known = self._points.known(list(points))
+        keys = [int(as_utc(hour).timestamp()) for hour in hours]
+        marks = ", ".join("?" * len(keys))
+        sql = f"SELECT hour, lowest FROM hourly WHERE point_id = ? AND n = 4 AND hour IN ({marks})"
+
+        def read(connection: Connection) -> dict[str, dict[int, float]]:
+            return {p: dict(fetch_all(connection, sql, (known.get(p, -1), *keys))) for p in points}
+
+        found = self._database.read("hours", read) if keys else {p: {} for p in points}
+        return {point: [rows.get(key) for key in keys] for point, rows in found.items()}
+
 
 def to_us(instant: datetime) -> int:
     """An instant as UTC epoch microseconds."""

@@ -20,15 +20,17 @@ from ems.store.database import Database, execute, fetch_all
 from ems.store.store import from_us, to_us
 
 Deed = Literal[
-    "signed in", "signed out", "password set", "comfort of all homes", "comfort of a home", "message read",
-    "wish", "heat at once", "departure", "consent given", "consent withdrawn", "exported", "erased",
+    "signed in", "signed out", "password set", "comfort of all homes", "comfort of a home",
+    "water at night of a home", "message read",
+    "wish", "heat at once", "departure", "reserved", "reservation given up",
+    "consent given", "consent withdrawn", "exported", "erased",
     "help given", "help ended", "message sent", "message answered", "message closed",
     "point held", "hold ended", "handed back", "taken again", "out of service", "in service again",
     "alarm acknowledged", "alarm shelved", "invited", "access ended", "token made", "token ended",
 ]  # fmt: skip
 FIRST = bytes(32)  # what the first line is chained to
 ALL_HOMES: Deed = "comfort of all homes"
-LOOKS = ("comfort of a home", "message read")  # by which staff learn something of one home
+LOOKS = ("comfort of a home", "water at night of a home", "message read")  # by which staff learn something of one home
 
 Line = tuple[int, int, str, str, str, str | None, str]  # id, at_us, actor, role, what, about, detail
 

@@ -16,20 +16,36 @@ from ems.web.pages import Pages, Visit
 MOST = 8  # alarms told at once
 TROUBLED = 0.1  # of a building's points: fewer bad ones than this are a device, and the alarms tell it
 
-# Name, address and one line about each page that is not a tab.
-MORE: tuple[tuple[str, str, str], ...] = (
-    ("Comfort", "/manager/comfort", "Every home against its wish, the worst first, with the cause"),
-    ("Hot water", "/manager/hot-water", "Outlet, return and mixed water of each tank, against their limits"),
-    ("Alarms", "/manager/alarms", "What is wrong, what it leads to, and what to do"),
-    ("Hold a point", "/manager/holds", "Overrule the plan for a while; lock an asset for maintenance"),
-    ("Give control back", "/manager/hand-back", "Leave a building, or the district, to its own devices"),
-    ("Devices", "/manager/devices", "Every device: last seen, how good its values are, what it was told"),
-    ("Decisions", "/manager/decisions", "What was known, wanted, sent and found in each quarter-hour"),
-    ("People", "/manager/people", "Who may sign in; letters with a code"),
-    ("Audit", "/manager/audit", "Who did what, in a chain that shows if it was changed"),
-    ("System", "/manager/system", "Versions, databases, the last run"),
-    ("My access", "/access", "Where you are signed in; your password"),
-)
+# Name, address and one line about each page that is not a tab, in groups.
+MORE: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "Now": (
+        ("Comfort", "/manager/comfort", "Every home against its wish, the worst first, with the cause"),
+        ("Hot water", "/manager/hot-water", "Outlet, return and mixed water of each tank, against their limits"),
+        ("Alarms", "/manager/alarms", "What is wrong, what it leads to, and what to do"),
+        ("Devices", "/manager/devices", "Every device: last seen, how good its values are, what it was told"),
+    ),
+    "To act": (
+        ("Hold a point", "/manager/holds", "Overrule the plan for a while; lock an asset for maintenance"),
+        ("Give control back", "/manager/hand-back", "Leave a building, or the district, to its own devices"),
+    ),
+    "To look ahead": (("Calendar", "/manager/calendar", "Holidays, school, clock changes, tariffs"),),
+    "To look back": (
+        ("Decisions", "/manager/decisions", "What was known, wanted, sent and found in each quarter-hour"),
+        ("Plants", "/manager/plants", "What the heat pumps make of electricity, and what they should"),
+        ("Peaks", "/manager/peaks", "Every supply point against its subscribed power"),
+        ("Leaks", "/manager/leaks", "What runs at night though everybody sleeps"),
+        ("Sanitary log", "/manager/sanitary", "Hot water day by day, for whoever inspects it"),
+        ("Reports", "/manager/reports", "The month of each building, to print or as a table"),
+    ),
+    "The site": (
+        ("Buildings and meters", "/manager/meters", "Supply points, contracts, and what each counter stands at"),
+        ("Settings", "/manager/settings", "What is set, and in which file"),
+        ("People", "/manager/people", "Who may sign in; letters with a code"),
+        ("Audit", "/manager/audit", "Who did what, in a chain that shows if it was changed"),
+        ("System", "/manager/system", "Versions, databases, the last run"),
+        ("My access", "/access", "Where you are signed in; your password"),
+    ),
+}
 
 
 class Abnormal:

@@ -28,6 +28,7 @@ class Permission(Enum):
     MANAGER = "run the district"
     DEVICES = "see devices"
     AUDIT = "read the audit"
+    REPORTS = "read reports"  # sums over a building
 
     def allows(self, account: Account | None) -> bool:
         if self is Permission.EVERYBODY:
@@ -42,6 +43,7 @@ ROLES: dict[Permission, frozenset[Role]] = {
     Permission.MANAGER: STAFF,
     Permission.DEVICES: STAFF | {"installer"},
     Permission.AUDIT: STAFF | {"auditor"},
+    Permission.REPORTS: STAFF | {"auditor"},
 }
 
 

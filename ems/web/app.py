@@ -19,19 +19,27 @@ from ems.web.abnormal import Abnormal
 from ems.web.access import Permission
 from ems.web.alarms import AlarmPages
 from ems.web.api import ROOT, Api
+from ems.web.calendars import Calendars
 from ems.web.car import Car
 from ems.web.devices import Devices
 from ems.web.door import Door
 from ems.web.figures import balance, figures, price_chart
 from ems.web.help import Help
 from ems.web.holds import Holds
+from ems.web.leaks import Leaks
 from ems.web.live import Live
 from ems.web.manager import Manager
 from ems.web.messages import Messages
+from ems.web.meters import Meters
 from ems.web.metrics import CONTENT_TYPE, metrics
 from ems.web.my_data import MyData
 from ems.web.pages import Pages, Visit
+from ems.web.peaks import Peaks
+from ems.web.plants import Plants
+from ems.web.reports import Reports
 from ems.web.resident import Resident
+from ems.web.sanitary import Sanitary
+from ems.web.settings import Settings
 from ems.web.shelf import Shelf, minute
 from ems.web.staff import Staff
 from ems.web.ticks import Ticks
@@ -126,6 +134,14 @@ def create_app(
         Messages(pages, people)
         Devices(pages)
         Staff(pages, people)
+        Plants(pages)
+        Peaks(pages)
+        Sanitary(pages)
+        Leaks(pages, people)
+        Meters(pages)
+        Calendars(pages)
+        Reports(pages)
+        Settings(pages)
         Api(pages, people)
 
     async def told(request: Request, error: Exception) -> Response:

@@ -55,6 +55,16 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Band:
+    """Between which two values something will lie, per slot; None draws nothing."""
+
+    label: str
+    low: Sequence[float | None]
+    high: Sequence[float | None]
+    ink: str
+
+
+@dataclass(frozen=True)
 class Scale:
     """The vertical axis: evenly spaced round numbers from the highest to the lowest."""
 
@@ -123,10 +133,11 @@ def draw(
     description: str,
     bars: Bars | None = None,
     limits: Sequence[Limit] = (),
+    band: Band | None = None,
     now: int | None = None,
     from_zero: bool = True,
 ) -> Chart:
-    """Stacked areas or bars, lines over them, limits across, and an upright line before slot `now`.
+    """Stacked areas or bars, a band of doubt, lines over them, limits across, an upright line before slot `now`.
 
     `title` and `description` are what a screen reader says.
     """
@@ -135,6 +146,7 @@ def draw(
     count = max(len(column) for column in columns)
     known = [v for line in lines for v in line.values if v is not None] + [limit.value for limit in limits]
     known += [] if bars is None else [v for v in bars.values if v is not None]
+    known += [] if band is None else [v for row in (band.low, band.high) for v in row if v is not None]
     lows = [v for lower, _ in piles for v in lower] + known
     highs = [v for _, upper in piles for v in upper] + known
     axis = scale(min(lows, default=0.0), max(highs, default=1.0), from_zero=from_zero)
@@ -163,6 +175,13 @@ def draw(
         ):
             if path:
                 parts.append(f'<path class="bars {escape(ink)}" d="{path}"/>')
+    if band is not None:
+        edges = [
+            (0, 0) if a is None or b is None else (axis.y(a), axis.y(b))
+            for a, b in zip(band.low, band.high, strict=True)
+        ]
+        if path := _band([low for low, _ in edges], [high for _, high in edges]):
+            parts.append(f'<path class="band {escape(band.ink)}" d="{path}"/>')
     if axis.bottom <= 0 <= axis.top:
         parts.append(f'<path class="zero" d="M0 {axis.y(0)}h{width}"/>')
     for limit in limits:

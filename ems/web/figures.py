@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from ems.slots import SLOT, Slots
 from ems.web.actual import Actual
-from ems.web.chart import Area, Bars, Chart, Limit, Line, draw
+from ems.web.chart import Area, Band, Bars, Chart, Limit, Line, draw
 from ems.web.record import GROUPS, Record
 from ems.web.words import Words
 
@@ -15,6 +16,7 @@ _ROOM = 12  # quarter-hours that a label needs on a phone
 _SLOTS_SHORT = 60  # a drawing of a day has room for every mark
 _LAST_SHARE = 0.16  # of the drawing's width, for the words of the last mark
 _NARROW = 3  # a mark shorter than this has no room for words anywhere
+_WEEK = 7
 _MARK_HOURS = 6  # a mark on the time axis at 0, 6, 12 and 18 o'clock local time
 
 LINES = ("l1", "l2", "l3", "l4", "l5")  # inks of lines that are told apart by colour and by stroke
@@ -50,6 +52,11 @@ COSTS = {
     "hot_water": "hot water missed",
     "comfort": "comfort missed",
     "leaving_plan": "leaving the last plan",
+    "held": "what people hold",
+    "quiet": "starts in quiet hours",
+    "margins": "near the subscribed power",
+    "ramping": "steps of power",
+    "deferred": "appliances put off",
 }
 
 
@@ -94,6 +101,16 @@ def balance(record: Record, words: Words, actual: Actual | None = None) -> Figur
         lines.append(
             Line(words.text("Grid, as planned {hours} h ago", hours=_hours(actual.slots)), actual.planned, "l5")
         )
+    doubt = record.grid_doubt
+    band = None
+    if doubt is not None:
+        nothing: list[float | None] = [None] * len(past)
+        band = Band(
+            words.text("eight in ten"),
+            [*nothing, *(low for low, _ in doubt)],
+            [*nothing, *(top for _, top in doubt)],
+            "l1",
+        )
     title = words.text("Power balance, next {hours} hours, kW", hours=_hours(slots))
     told = _told(record, slots, words)
     if actual is not None:
@@ -101,8 +118,9 @@ def balance(record: Record, words: Words, actual: Actual | None = None) -> Figur
             "Power balance, {past} h measured and {hours} h planned, kW", past=_hours(actual.slots), hours=_hours(slots)
         )
     description = " ".join(told)
-    chart = draw(areas, lines, title=title, description=description, now=len(past) or None)
+    chart = draw(areas, lines, title=title, description=description, band=band, now=len(past) or None)
     legend = [(line.ink, line.label) for line in lines] + [(a.ink, a.label) for a in areas]
+    legend += [("doubt", words.text("Grid, in eight cases of ten"))] if band is not None else []
     legend += [("now", words.text("Now"))] if past else []
     drawn = Slots(slots.at(-len(past)), slots.count + len(past), slots.minutes)
     return Figure(chart, [words.number(t) for t in chart.ticks], marks(drawn, words), legend, title, description)
@@ -250,6 +268,40 @@ def temperatures(
     chart = draw(lines=lines, limits=limits, title=title, description=told, from_zero=False)
     legend = [(x.ink, x.label) for x in lines] + [(x.ink, x.label) for x in limits]
     return Figure(chart, ticks(chart, words), marks(slots, words), legend, title, told)
+
+
+def lines_chart(
+    lines: Sequence[Line],
+    axis: list[tuple[str, int, bool]],
+    words: Words,
+    *,
+    title: str,
+    name: Callable[[int], str],
+    digits: int,
+    limits: Sequence[Limit] = (),
+) -> Figure:
+    """Lines over days or other steps; `name` is what one is called. The sentence tells the ends of the first line."""
+    known = [(v, i) for i, v in enumerate(lines[0].values) if v is not None]
+    told = words.text("Nothing was measured.")
+    if known:
+        (low, first), (high, last) = min(known), max(known)
+        told = words.text(
+            "{what}: from {low} ({then}) to {high} ({when}).",
+            what=lines[0].label,
+            low=words.number(low, digits),
+            then=name(first),
+            high=words.number(high, digits),
+            when=name(last),
+        )
+    chart = draw(lines=lines, limits=limits, title=title, description=told)
+    legend = [(x.ink, x.label) for x in lines] + [(x.ink, x.label) for x in limits]
+    return Figure(chart, ticks(chart, words), axis, legend, title, told)
+
+
+def days_axis(dates: Sequence[date], words: Words) -> list[tuple[str, int, bool]]:
+    """A mark for each week of consecutive days."""
+    count = len(dates)
+    return [(words.near_day(dates[i]), min(_WEEK, count - i), count - i < 3) for i in range(0, count, _WEEK)]
 
 
 def ticks(chart: Chart, words: Words) -> list[str]:

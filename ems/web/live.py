@@ -104,16 +104,6 @@ class Total:
     of: int
 
 
-@dataclass(frozen=True)
-class Branch:
-    """One branch of the single-line diagram: kW as last heard, and how far they may be believed."""
-
-    asset: str  # empty for many together
-    kind: str
-    kw: float | None
-    row: Row
-
-
 class Live:
     """The latest samples, arranged for the pages."""
 
@@ -146,30 +136,10 @@ class Live:
             found.append(Total(key, sum(known) if known else None, len(known), len(points)))
         return found
 
-    def branches(self) -> list[Branch]:
-        """The single-line diagram: each supply point and what hangs on it, all homes together, the plants.
-
-        A branch without a believed value says so by its quality, and shows the last it had.
-        """
-        found = []
-        for asset in self.district.assets.values():
-            if isinstance(asset, Supply | Photovoltaic | Battery | Plant | BikeRoom):
-                row = self._row(asset.point("power_kw"))
-                if row.quality is not Quality.MISSING or asset.point("power_kw") in self.district.wires:
-                    last = self.samples.get(asset.point("power_kw"))
-                    shown = row.value if row.value is not None else None if last is None else last.value
-                    found.append(Branch(asset.name, KINDS[type(asset)], shown, row))
-        for kinds, name in ((Dwelling, "dwellings together"), (ChargePoint, "charge points together")):
-            assets = [a for a in self.district.assets.values() if isinstance(a, kinds)]
-            if assets:
-                row = self._over(assets, "power_kw", mean=False)
-                found.append(Branch("", name, row.value, row))
-        return found
-
     def outdoor(self) -> Row | None:
         """Outdoor temperature, from the first weather station."""
         for asset in self.district.of(WeatherStation).values():
-            return self._row(asset.point("outdoor_temperature_c"))
+            return self.row(asset.point("outdoor_temperature_c"))
         return None
 
     def sections(self) -> dict[str, list[BuildingView]]:
@@ -195,43 +165,44 @@ class Live:
         """A few values that tell how a building is: power, warmth, hot water."""
         metered = [a for a in assets if isinstance(a, Supply | Dwelling)]
         if metered:
-            yield self._over(metered, "power_kw", mean=False)
+            yield self.over(metered, "power_kw", mean=False)
         telling: list[tuple[type[Asset], str]] = [(Dwelling, "temperature_c"), (Zone, "temperature_c")]
         telling += [(Tank, "top_temperature_c"), (Loop, "temperature_c")]
         for kind, quantity in telling:
             of_kind = [a for a in assets if isinstance(a, kind)]
             if of_kind:
-                yield replace(self._over(of_kind, quantity, mean=True), kind=KINDS[kind])
+                yield replace(self.over(of_kind, quantity, mean=True), kind=KINDS[kind])
 
     def _groups(self, assets: list[Asset]) -> Iterable[Group]:
         homes = [a for a in assets if isinstance(a, Dwelling)]
         if homes:
             rows = [
-                self._over(homes, "power_kw", mean=False),
-                self._over(homes, "heat_power_kw", mean=False),
-                self._over(homes, "temperature_c", mean=True),
-                self._over(homes, "setpoint_c", mean=True),
-                self._over(homes, "setpoint_offset_k", mean=True),
+                self.over(homes, "power_kw", mean=False),
+                self.over(homes, "heat_power_kw", mean=False),
+                self.over(homes, "temperature_c", mean=True),
+                self.over(homes, "setpoint_c", mean=True),
+                self.over(homes, "setpoint_offset_k", mean=True),
             ]
             yield Group("", "dwellings together", tuple(rows), len(homes))
         cars = [a for a in assets if isinstance(a, ChargePoint)]
         if cars:
-            rows = [self._over(cars, "power_kw", mean=False), self._over(cars, "current_limit_a", mean=False)]
+            rows = [self.over(cars, "power_kw", mean=False), self.over(cars, "current_limit_a", mean=False)]
             yield Group("", "charge points together", tuple(rows), len(cars))
         for asset in assets:
             points = self._points.get(asset.name, [])
             if points and not isinstance(asset, Dwelling | ChargePoint):
-                rows = [self._row(p) for p in points if not p.endswith("/heartbeat_count")]
+                rows = [self.row(p) for p in points if not p.endswith("/heartbeat_count")]
                 yield Group(asset.name.partition("/")[2], KINDS.get(type(asset), type(asset).__name__), tuple(rows))
 
-    def _row(self, point: str) -> Row:
+    def row(self, point: str) -> Row:
+        """One point as a line of a table."""
         sample = self.samples.get(point)
         quantity = split_point(point)[2]
         if sample is None:
             return Row(quantity, None, None, Quality.MISSING, known=0)
         return Row(quantity, sample.usable, self.now - sample.at, sample.quality, known=int(sample.usable is not None))
 
-    def _over(self, assets: Sequence[Asset], quantity: str, *, mean: bool) -> Row:
+    def over(self, assets: Sequence[Asset], quantity: str, *, mean: bool) -> Row:
         """The sum or mean over assets; nothing at all when fewer than ten dwellings are behind it."""
         points = [p for p in (a.point(quantity) for a in assets) if p in self.district.wires]
         homes = {a.point(quantity) for a in assets if isinstance(a, Dwelling)}

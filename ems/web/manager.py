@@ -14,10 +14,12 @@ from ems.web.access import Permission
 from ems.web.actual import actual
 from ems.web.chart import Limit, Line
 from ems.web.comfort import Flat, State, comfort
+from ems.web.diagram import Diagram, drawn, sprites
 from ems.web.figures import Figure, balance, figures, price_chart, temperatures
 from ems.web.hot_water import tanks
 from ems.web.live import Live
 from ems.web.pages import Pages, Visit
+from ems.web.strips import strips
 from ems.web.words import Words
 
 _FLATS_SHOWN = 20  # on one page, so that a phone need not scroll for ever
@@ -42,7 +44,18 @@ class Manager:
     def live(self, visit: Visit) -> Response:
         live = Live(self.pages.district, self.pages.samples(), self.pages.now())
         record = self.pages.record(visit.words.language)
-        return self.pages.page(visit, "manager_live.html", record=record, live=live, sections=live.sections())
+        diagram = Diagram(self.pages.district, live.samples, live.now)
+        return self.pages.page(
+            visit,
+            "manager_live.html",
+            record=record,
+            live=live,
+            sections=live.sections(),
+            bays=diagram.bays(),
+            wholes=diagram.wholes(),
+            sprites=sprites(),
+            drawn=drawn,
+        )
 
     def building(self, visit: Visit, name: str) -> Response:
         if name not in self.pages.district.buildings:
@@ -50,7 +63,16 @@ class Manager:
         record = self.pages.record(visit.words.language)
         live = Live(self.pages.district, self.pages.samples(), self.pages.now())
         view = live.view(self.pages.district.buildings[name])
-        return self.pages.page(visit, "building.html", record=record, view=view)
+        diagram = Diagram(self.pages.district, live.samples, live.now)
+        return self.pages.page(
+            visit,
+            "building.html",
+            record=record,
+            view=view,
+            bays=diagram.bays(name).get(name, []),
+            sprites=sprites(),
+            drawn=drawn,
+        )
 
     def plan(self, visit: Visit) -> Response:
         record, words = self.pages.record(visit.words.language), visit.words
@@ -62,6 +84,7 @@ class Manager:
             balance=balance(record, words, measured),
             price=price_chart(record, words),
             figures=figures(record, words),
+            strips=strips(record, self.pages.district, words, 0 if measured is None else measured.slots.count),
         )
 
     def comfort(self, visit: Visit) -> Response:

@@ -169,6 +169,44 @@ class Record:
             _add(total, self._plan.get("flows", {}).get(f"{name}/power_kw", []))
         return total
 
+    def flow(self, point: str) -> list[float]:
+        """What is planned of one point, kW per slot; empty for what the plan holds nothing of, and for a person's."""
+        if self._is_private(point.rpartition("/")[0]):
+            return []
+        return list(self._plan.get("flows", {}).get(point, []))
+
+    @cached_property
+    def grid_doubt(self) -> list[tuple[float, float]] | None:
+        """Between which two values the grid will lie in eight cases of ten, kW per slot; None when it was not kept.
+
+        Forecasts of different meters err independently (assumption): the distances from their medians to their 10 and
+        90 % quantiles are added up as squares.
+        """
+        if self.slots is None:
+            return None
+        below, above, known = [0.0] * self.slots.count, [0.0] * self.slots.count, False
+        for point, forecast in self.forecasts.items():
+            if point.endswith("/power_kw") and "low" in forecast and len(forecast["median"]) >= self.slots.count:
+                known = True
+                rows = zip(forecast["low"], forecast["median"], forecast["high"], strict=True)
+                for t, (low, median, high) in enumerate(rows):
+                    if t < self.slots.count:
+                        below[t] += (median - low) ** 2
+                        above[t] += (high - median) ** 2
+        if not known:
+            return None
+        return [(g - b**0.5, g + a**0.5) for g, b, a in zip(self.grid, below, above, strict=True)]
+
+    def state(self, point: str) -> list[float]:
+        """What is planned of one state, one value per boundary; empty where there is none."""
+        if self._is_private(point.rpartition("/")[0]):
+            return []
+        return list(self._plan.get("states", {}).get(point, []))
+
+    def marginal(self, node: str) -> list[float]:
+        """What one more kWh would cost at a supply point, euro per slot; empty when the plan does not say."""
+        return list(self._plan.get("marginal_per_kwh", {}).get(node, []))
+
     @cached_property
     def prices(self) -> dict[str, list[float]]:
         """Euro per kWh bought in each slot, by kind of contract."""

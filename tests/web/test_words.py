@@ -17,15 +17,19 @@ from ems.district import District
 from ems.points import Quality
 from ems.store.trail import LOOKS, Deed
 from ems.web.abnormal import MORE
+from ems.web.calendars import KINDS as CALENDAR
 from ems.web.comfort import CAUSES, State
 from ems.web.figures import COSTS, LABELS
 from ems.web.help import SAYINGS
 from ems.web.hot_water import SENSORS
+from ems.web.leaks import KINDS as LEAKS
 from ems.web.live import KINDS, SECTIONS
 from ems.web.my_data import PURPOSES
 from ems.web.pages import TABS
 from ems.web.record import OUTCOMES
+from ems.web.reports import WAYS
 from ems.web.resident import TITLES
+from ems.web.settings import ROOMS, VALUES
 from ems.web.staff import ROLE_NAMES
 from ems.web.warmth import STEPS
 from ems.web.words import Words, catalogue, chosen, plain
@@ -49,7 +53,9 @@ def made_up(district: District) -> set[str]:
     fixed = {*KINDS.values(), *SECTIONS, *LABELS.values(), *COSTS.values(), *(q.value for q in Quality)}
     fixed |= {text for tabs in TABS.values() for text, _ in tabs} | TITLES | set(OUTCOMES.values()) | set(CAUSES)
     fixed |= {state.value for state in State} | {name for _, name, *_ in SENSORS} | set(get_args(Orientation))
-    fixed |= {text for title, _, line in MORE for text in (title, line)} | set(ROLE_NAMES.values())
+    fixed |= {text for pages in MORE.values() for title, _, line in pages for text in (title, line)} | set(MORE)
+    fixed |= set(ROLE_NAMES.values()) | set(WAYS) | set(ROOMS.values()) | {text for text, _ in VALUES.values()}
+    fixed |= {title for title, *_ in LEAKS.values()} | set(CALENDAR)
     fixed |= {*get_args(Deed), *LOOKS, *SAYINGS.values(), *PURPOSES.values(), *dict(STEPS).values()}
     names = {n.partition("/")[2].replace("-", " ") for n, a in district.assets.items() if not isinstance(a, Dwelling)}
     names = {n for n in names if not re.fullmatch(r"point \d+", n)}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ems.assets import Battery, ChargePoint, Photovoltaic, Tank
+from ems.assets import Battery, ChargePoint, Photovoltaic, Plant, Supply, Tank, WeatherStation
 from ems.district import District
 from ems.points import Quality, Sample
 from ems.series import Floats
@@ -18,7 +18,8 @@ from ems.store.requests import Handover
 from tests.web.minute import NOW, decision, samples
 
 HOME = "horizon/flat-0101"
-DAYS = 40
+LEAKING = "calanques/flat-0305"
+DAYS = 70  # a whole month is among them
 PEAK_KWH = 0.75  # at 19:30 local time, each day
 BASE_KWH = 0.05
 
@@ -64,9 +65,32 @@ def fill_home(store: Store, zone: Any, now: datetime = NOW, days: int = DAYS, *,
     )
 
 
+def fill_surroundings(store: Store, district: District, zone: Any, now: datetime = NOW) -> None:
+    """Weather and sun of the same weeks, and what the homes of one building used in the last whole month."""
+    count = 96 * DAYS
+    slots = Slots(floor(now) - count * SLOT, count)
+    hours = local_hours(slots, zone)
+    station = next(iter(district.of(WeatherStation)))
+    outdoor = np.linspace(22.0, 12.0, count) + 4 * np.sin((hours - 9) / 24 * 2 * np.pi)
+    series = [(f"{station}/outdoor_temperature_c", slots, np.round(outdoor, 1))]
+    for i, name in enumerate(district.of(Photovoltaic)):
+        bright = np.maximum(np.sin((hours - 7) / 12 * np.pi), 0.0) * ((hours > 7) & (hours < 19))
+        series.append((f"{name}/energy_kwh", slots, np.round(register((5 + i) * bright, 5000.0), 1)))
+    first, following = (
+        datetime(NOW.year, month, 1, tzinfo=zone).astimezone(UTC) for month in (NOW.month - 1, NOW.month)
+    )
+    for home in (n for n in district.dwellings if n.startswith(HOME.partition("/")[0]) and n != HOME):
+        for at, heat, water in ((first, 1000.0, 40.0), (following, 1200.0, 43.0)):
+            day = Slots(at, 1)
+            series.append((f"{home}/heat_energy_kwh", day, np.array([heat])))
+            series.append((f"{home}/hot_water_m3", day, np.array([water])))
+    store.save_series(series)
+
+
 def fill(store: Store, district: District, zone: Any, now: datetime = NOW) -> None:
     """Everything that the pages show: a home, tanks, power of the last hours, decisions, and the latest values."""
     fill_home(store, zone, now, gap=True)
+    fill_surroundings(store, district, zone, now)
     day = Slots(floor(now) - 96 * SLOT, 96)
     hours = local_hours(day, zone)
     series = []
@@ -85,6 +109,7 @@ def fill(store: Store, district: District, zone: Any, now: datetime = NOW) -> No
             kw = 0.0 if isinstance(asset, Battery | ChargePoint) else kw
             series.append((f"{name}/power_kw", recent, kw + 0.1 * np.sin(np.arange(20.0) / 5)))
     store.save_series(series)
+    fill_past(store, district, zone, now)
     store.save_latest(unruly(district, now))
     store.alarms.raise_all(
         [
@@ -96,6 +121,55 @@ def fill(store: Store, district: District, zone: Any, now: datetime = NOW) -> No
     for ago in (16, 2, 1, 0):
         record = decision(district, at=now - timedelta(minutes=4) - ago * SLOT)
         store.save_decision(record["slot"], record)
+
+
+def fill_past(store: Store, district: District, zone: Any, now: datetime = NOW, days: int = 18) -> None:
+    """Weeks of what managers look back at, until the last whole quarter-hour. By hand:
+
+    each supply point buys 5 kW, and 6 between two and five in the last three nights; each plant makes 60 kW of heat
+    from 20 kW, and in the last days plant-b from 40; one home of Les Calanques loses 12 l of cold water an hour in the
+    last four nights; the third tank's return is at 49 degC for an hour each day, the first is pasteurised on one day.
+    """
+    count = 96 * days
+    slots = Slots(floor(now) - count * SLOT, count)
+    hours = local_hours(slots, zone)
+    age = (count - np.arange(count)) / 96  # days before now
+    night = (hours >= 2) & (hours < 5)
+    series: list[tuple[str, Slots, Floats]] = []
+    for name in district.of(Supply):
+        kw = np.where(night & (age < 3), 6.0, 5.0)
+        kw = np.where((hours == 19.5) & (age > 4) & (age < 5), 90.0, kw)
+        older = kw.copy()
+        older[-20:] = np.nan  # `fill` has these
+        series += [(f"{name}/power_kw", slots, older), (f"{name}/energy_kwh", slots, register(kw / 4, 5000.0))]
+    for i, name in enumerate(district.of(Plant)):
+        kw = np.where((age < 2) & (i == 1), 40.0, 20.0)
+        older = kw.copy()
+        older[-20:] = np.nan
+        series += [(f"{name}/{q}", slots, np.full(count, v)) for q, v in (
+            ("heating_power_kw", 40.0), ("hot_water_power_kw", 20.0), ("cold_power_kw", 0.0), ("loop_entering_c", 16.0),
+        )]  # fmt: skip
+        starts = np.floor(register(kw / 200, 9.0))
+        series += [(f"{name}/power_kw", slots, older), (f"{name}/starts_count", slots, starts)]
+    before = Slots(slots.start, count - 96)  # `fill` has the last day of the tanks
+    for i, name in enumerate(district.of(Tank)):
+        cold = (i == 2) & (hours >= 4) & (hours < 5)
+        warm = (i == 0) & (age > 6) & (age < 6.05)
+        for q, row in (
+            ("top_temperature_c", np.where(warm, 68.0, 58.0)),
+            ("return_temperature_c", np.where(cold, 49.0, 52.0)),
+            ("mixed_temperature_c", np.full(count, 47.0)),
+        ):
+            series.append((f"{name}/{q}", before, row[:-96]))
+        series.append((f"{name}/pasteurisation_on", slots, warm * 1.0))
+    flats = [n for n in district.dwellings if n.startswith("calanques/")]
+    by_night = register(np.where(night, 0.0, 0.004), 30.0)
+    leaking = register(np.where(night, np.where(age < 4, 0.003, 0.0), 0.004), 30.0)
+    for name in flats:
+        for q in ("cold_water_m3", "hot_water_m3"):
+            row = leaking if (name, q) == (LEAKING, "cold_water_m3") else by_night
+            series.append((f"{name}/{q}", slots, np.floor(100 * row) / 100))
+    store.save_series(series)
 
 
 def ask(people: People, folder: Path, now: datetime = NOW) -> None:

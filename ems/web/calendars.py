@@ -1,0 +1,156 @@
+"""The days ahead that are not like the others: public and school holidays, clock changes, tariff seasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import holidays
+from fastapi import Response
+from vacances_scolaires_france import SchoolHolidayDates
+
+from ems.assets import Zone
+from ems.market import Contract
+from ems.market.contract import period_at
+from ems.web.access import Permission
+from ems.web.consumption import today
+from ems.web.figures import LABELS
+from ems.web.live import Live, Row
+from ems.web.pages import Pages, Visit
+from ems.web.words import Words
+
+AHEAD = 180  # days
+ZONE = "B"  # of Aix-Marseille's schools
+KINDS = ("public holiday", "school holidays", "clocks change", "tariff season", "contract ends")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that holds on a day, or from a day to another, both included."""
+
+    first: date
+    last: date
+    kind: str
+    name: str
+
+    @property
+    def days(self) -> int:
+        return (self.last - self.first).days + 1
+
+
+class Calendars:
+    """Adds the page of calendars."""
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+        pages.route("/manager/calendar", Permission.MANAGER, self.show, keep=True)
+
+    def show(self, visit: Visit) -> Response:
+        day = today(self.pages.now(), self.pages.zone)
+        found = entries(self.pages, day, day + timedelta(days=AHEAD), visit.words)
+        contracts = [(c, stretches(c, day)) for c in self.pages.district.contracts.values()]
+        return self.pages.page(
+            visit,
+            "manager_calendar.html",
+            entries=found,
+            today=day,
+            contracts=contracts,
+            rooms=self._rooms(),
+            known_until=school_known_until(),
+            labels=LABELS,
+        )
+
+    def _rooms(self) -> list[tuple[str, Row, Row]]:
+        """Rooms that are used by the hour: their mode now, and their temperature."""
+        live = Live(self.pages.district, self.pages.samples(), self.pages.now())
+        return [
+            (name, live.row(f"{name}/occupancy_mode"), live.row(f"{name}/temperature_c"))
+            for name in self.pages.district.of(Zone)
+            if f"{name}/occupancy_mode" in self.pages.district.wires
+        ]
+
+
+def entries(pages: Pages, first: date, last: date, words: Words) -> list[Entry]:
+    """Everything between two days, in the order of their beginning."""
+    found = []
+    turns: dict[date, list[str]] = {}
+    years = range(first.year, last.year + 1)
+    language = "fr" if words.language == "fr" else "en_US"
+    for day, name in holidays.country_holidays("FR", years=years, language=language).items():
+        found.append(Entry(day, day, "public holiday", str(name)))
+    found += [Entry(a, b, "school holidays", name) for a, b, name in _school(years.start, years.stop)]
+    day = first
+    while day <= last:
+        noon, before = (datetime.combine(d, time(12), pages.zone) for d in (day, day - timedelta(days=1)))
+        change = (noon.utcoffset() or timedelta()) - (before.utcoffset() or timedelta())
+        if change:
+            hours = 24 - change.total_seconds() / 3600
+            found.append(Entry(day, day, "clocks change", words.text("a day of {hours} hours", hours=f"{hours:g}")))
+        day += timedelta(days=1)
+    for contract in pages.district.contracts.values():
+        found.append(Entry(contract.valid_until, contract.valid_until, "contract ends", contract.name))
+        for turn in _turns(contract, first, last):
+            turns.setdefault(turn, []).append(contract.name)
+    found += [Entry(day, day, "tariff season", ", ".join(names)) for day, names in turns.items()]
+    return sorted((e for e in found if e.last >= first and e.first <= last), key=lambda e: (e.first, e.kind, e.name))
+
+
+@lru_cache(maxsize=1)
+def _table() -> SchoolHolidayDates:
+    return SchoolHolidayDates()
+
+
+def school_known_until() -> int:
+    """The last year of which school holidays are known."""
+    return int(_table().max_year)
+
+
+@lru_cache(maxsize=8)
+def _school(first_year: int, stop_year: int) -> list[tuple[date, date, str]]:
+    """Stretches of school holidays, as (first, last, name)."""
+    days: dict[date, str] = {}
+    for year in range(max(first_year, _table().min_year), min(stop_year, school_known_until() + 1)):
+        days |= {d: row["nom_vacances"] for d, row in _table().holidays_for_year_and_zone(year, ZONE).items()}
+    found: list[tuple[date, date, str]] = []
+    for day in sorted(days):
+        if found and found[-1][1] == day - timedelta(days=1) and found[-1][2] == days[day]:
+            found[-1] = (found[-1][0], day, days[day])
+        else:
+            found.append((day, day, days[day]))
+    return found
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Hours of a day in one price period, and what a kWh costs then, energy and network together, euro."""
+
+    begins: int
+    ends: int
+    period: str
+    per_kwh: float
+
+
+def stretches(contract: Contract, day: date) -> list[Stretch]:
+    """The price periods of a day, from midnight to midnight, by whole hours of the wall clock."""
+    found: list[Stretch] = []
+    for hour in range(24):
+        period = period_at(contract, datetime.combine(day, time(hour), ZoneInfo(contract.time_zone)))
+        price = contract.periods[period].energy_per_kwh + contract.periods[period].network_per_kwh
+        if found and found[-1].period == period:
+            found[-1] = Stretch(found[-1].begins, hour + 1, period, price)
+        else:
+            found.append(Stretch(hour, hour + 1, period, price))
+    return found
+
+
+def _turns(contract: Contract, first: date, last: date) -> list[date]:
+    """The days between two on which a contract begins to have other periods: the first of some months."""
+    turns, day = [], first.replace(day=1)
+    while day <= last:
+        here, before = ({s.period for s in stretches(contract, d)} for d in (day, day - timedelta(days=1)))
+        if day >= first and here != before:
+            turns.append(day)
+        day = (day + timedelta(days=32)).replace(day=1)
+    return turns
