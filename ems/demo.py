@@ -33,7 +33,7 @@ from ems.simulate.past import past
 from ems.simulate.scenario import Scenario, read_scenario
 from ems.slots import Slots
 from ems.store import People, Store
-from ems.web.invitation import invite
+from ems.web.invitation import agree, invite
 
 HISTORY_DAYS = 35
 THE_END = "the end"  # of the past: whatever ends without it has died
@@ -228,7 +228,9 @@ def _invited(site: Site, district: District) -> dict[str, str]:
     """Codes with which a person tries the pages: the manager's, and those of two homes."""
     people = People.open(site.people_url)
     try:
-        return invite(people, district, RealClock().now())
+        codes = invite(people, district, RealClock().now())
+        agree(people, RealClock().now())
+        return codes
     finally:
         people.close()
 

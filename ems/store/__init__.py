@@ -5,17 +5,19 @@
 
 from ems.store.alarm_kinds import KINDS, Kind, Severity
 from ems.store.alarms import Alarm, Alarms, AlarmState, Trouble
-from ems.store.asked import Asked, ComfortWish, Departure, Hold, Maintenance
+from ems.store.asked import ELECTRIC, REGISTER, Asked, ComfortWish, Departure, Hold, Maintenance, Reservation
 from ems.store.database import Concern, StoreBusy, StoreError, sqlite_concern
 from ems.store.journal import Journal, JournalError, Run
 from ems.store.leadership import HeldBy, Leadership, LeadershipLost, Lease
-from ems.store.people import Account, People, Person, Role, Session
+from ems.store.people import Account, People, Person, Published, Role, Session
 from ems.store.store import Store
 from ems.store.tickets import Ticket, Tickets
 from ems.store.trail import Deed, Trace
 
 __all__ = [
+    "ELECTRIC",
     "KINDS",
+    "REGISTER",
     "Account",
     "Alarm",
     "AlarmState",
@@ -36,6 +38,8 @@ __all__ = [
     "Maintenance",
     "People",
     "Person",
+    "Published",
+    "Reservation",
     "Role",
     "Run",
     "Session",

@@ -16,6 +16,9 @@ from ems.store.database import Concern, Database, execute, fetch_all
 from ems.store.store import from_us, to_us
 from ems.store.trail import Deed, note
 
+REGISTER = "energy_kwh"  # of a home's electricity meter
+ELECTRIC = (REGISTER, "export_energy_kwh", "power_kw", "voltage_v")  # what it tells; kept with agreement alone
+
 
 @dataclass(frozen=True)
 class ComfortWish:
@@ -41,6 +44,22 @@ class Departure:
     at_once: bool
     made: datetime
     departs: datetime
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """A shared car (`asset`: the charge point it lives at) or a bicycle's place, from `begins` to `ends`.
+
+    `needed_kwh`, at the plug, is what must be charged before a car begins, or while a bicycle stands there.
+    """
+
+    number: int
+    asset: str
+    account_id: int
+    km: float
+    needed_kwh: float
+    begins: datetime
+    ends: datetime
 
 
 @dataclass(frozen=True)
@@ -171,6 +190,78 @@ class Asked:
         """The car is charged as if nothing had been said."""
         sql = "DELETE FROM departure WHERE account_id = ?"
         self._database.write("forget departure", lambda c: execute(c, sql, (account_id,)))
+
+    # Shared cars and places for bicycles
+
+    def reservations(self, now: datetime) -> list[Reservation]:
+        """Those that are not over, in the order in which they begin."""
+        sql = """
+            SELECT id, asset, account_id, km, needed_kwh, begins_us, ends_us FROM reservation
+            WHERE ends_us > ? ORDER BY begins_us, id
+            """
+        rows = self._database.read("reservations", lambda c: fetch_all(c, sql, (to_us(now),)))
+        return [Reservation(n, a, who, km, kwh, from_us(b), from_us(e)) for n, a, who, km, kwh, b, e in rows]
+
+    def reserve(
+        self, wanted: Reservation, places: int, most: int, who: tuple[str, str], home: str | None, now: datetime
+    ) -> bool:
+        """Reserve; its number is given here. False: all `places` of the asset are taken meanwhile, or the person has
+        `most` reservations already.
+        """
+
+        def write(connection: Connection) -> bool:
+            execute(connection, "DELETE FROM reservation WHERE ends_us <= ?", (to_us(now),))
+            begins, ends = to_us(wanted.begins), to_us(wanted.ends)
+            meanwhile = "SELECT begins_us, ends_us FROM reservation WHERE asset = ? AND begins_us < ? AND ends_us > ?"
+            others = fetch_all(connection, meanwhile, (wanted.asset, ends, begins))
+            # Most stand there at once when one of them comes.
+            at_once = max(
+                sum(b <= at < e for b, e in others) for at in (begins, *(max(b, begins) for b, _ in others))
+            )  # fmt: skip
+            mine = "SELECT count(*) FROM reservation WHERE account_id = ?"
+            if at_once >= places or fetch_all(connection, mine, (wanted.account_id,))[0][0] >= most:
+                return False
+            execute(
+                connection,
+                "INSERT INTO reservation (asset, account_id, km, needed_kwh, begins_us, ends_us, made_us)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (wanted.asset, wanted.account_id, wanted.km, wanted.needed_kwh, begins, ends, to_us(now)),
+            )
+            note(connection, *who, "reserved", home, now)
+            return True
+
+        return self._database.write("reservation", write)
+
+    def give_up(self, number: int, account_id: int, who: tuple[str, str], home: str | None, now: datetime) -> bool:
+        """Give a reservation of one's own back. False: there is none of this number."""
+
+        def write(connection: Connection) -> bool:
+            sql = "DELETE FROM reservation WHERE id = ? AND account_id = ?"
+            done = execute(connection, sql, (number, account_id)) > 0
+            if done:
+                note(connection, *who, "reservation given up", home, now)
+            return done
+
+        return self._database.write("give up reservation", write)
+
+    # What may be kept
+
+    def agreements(self) -> dict[str, frozenset[str]]:
+        """By purpose, the homes that agreed to it: somebody who lives there said yes, and nobody no."""
+        sql = """
+            SELECT c.purpose, a.home FROM consent c JOIN account a ON a.id = c.account_id WHERE a.role = 'resident'
+            GROUP BY c.purpose, a.home HAVING min(c.given) = 1
+            """
+        found: dict[str, set[str]] = {}
+        for purpose, home in self._database.read("agreements", lambda c: fetch_all(c, sql)):
+            found.setdefault(purpose, set()).add(home)
+        return {purpose: frozenset(homes) for purpose, homes in found.items()}
+
+    def withdrawals(self) -> dict[tuple[str, str], datetime]:
+        """By home and purpose, until when what was kept for it is to be deleted, also after a restore."""
+        sql = "SELECT home, purpose, at_us FROM withdrawal"
+        rows = self._database.read("withdrawals", lambda c: fetch_all(c, sql))
+        return {(home, purpose): from_us(at) for home, purpose, at in rows}
 
     def erasures(self) -> dict[str, datetime]:
         """Homes whose measurements up to an instant are to be deleted, also after a restore."""

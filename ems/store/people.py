@@ -14,7 +14,7 @@ import hashlib
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal, cast, get_args
 
 from argon2 import PasswordHasher
@@ -82,6 +82,18 @@ class Token:
     scope: str
     since: datetime
     until: datetime
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a group of homes used in a month: the sum of its measured `members`, and their surface."""
+
+    homes: str
+    month: date  # its first day
+    quantity: str
+    amount: float
+    surface_m2: float
+    members: int
 
 
 def canonical(code: str) -> str | None:
@@ -441,15 +453,15 @@ class People:
         return {purpose: (bool(given), from_us(since)) for purpose, given, since in rows}
 
     def agrees(self, home: str, purpose: str) -> bool:
-        """Whether no resident of this home said no to a purpose."""
-        sql = """
-            SELECT count(*) FROM consent c JOIN account a ON a.id = c.account_id
-            WHERE a.home = ? AND a.role = 'resident' AND c.purpose = ? AND c.given = 0
-            """
-        return bool(self._database.read("consent", lambda c: fetch_all(c, sql, (home, purpose)))[0][0] == 0)
+        """Whether this home agreed to a purpose: somebody who lives there said yes, and nobody no."""
+        return home in self.asked.agreements().get(purpose, frozenset())
 
-    def consent(self, account: Account, purpose: str, given: bool, now: datetime) -> None:
-        """Say yes or no to one purpose."""
+    def consent(
+        self, account: Account, purpose: str, given: bool, now: datetime, *, until: datetime | None = None
+    ) -> None:
+        """Say yes or no to one purpose. After a no, what was kept for it before `until` goes: the site's time, where
+        that is another than `now`.
+        """
 
         def write(connection: Connection) -> None:
             execute(
@@ -459,10 +471,36 @@ class People:
                 " SET given = excluded.given, since_us = excluded.since_us",
                 (account.id, purpose, int(given), to_us(now)),
             )
+            if not given and account.home is not None:
+                execute(
+                    connection,
+                    "INSERT INTO withdrawal (home, purpose, at_us) VALUES (?, ?, ?)"
+                    " ON CONFLICT (home, purpose) DO UPDATE SET at_us = excluded.at_us",
+                    (account.home, purpose, to_us(now if until is None else until)),
+                )
             what: Deed = "consent given" if given else "consent withdrawn"
             note(connection, account.name, account.role, what, account.home, now, purpose)
 
         self._database.write("consent", write)
+
+    # Groups of homes
+
+    def published(self, homes: str, month: date, quantity: str) -> Published | None:
+        """What was told of a group of homes; None when nothing was yet."""
+        sql = "SELECT amount, surface_m2, members FROM published WHERE homes = ? AND month = ? AND quantity = ?"
+        values = (homes, month.year * 100 + month.month, quantity)
+        rows = self._database.read("published", lambda c: fetch_all(c, sql, values))
+        return Published(homes, month, quantity, *rows[0]) if rows else None
+
+    def publish(self, told: Published) -> None:
+        """Tell it once: what was told before stays."""
+        sql = (
+            "INSERT INTO published (homes, month, quantity, amount, surface_m2, members) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (homes, month, quantity) DO NOTHING"
+        )
+        number = told.month.year * 100 + told.month.month
+        values = (told.homes, number, told.quantity, told.amount, told.surface_m2, told.members)
+        self._database.write("publish", lambda c: execute(c, sql, values))
 
     # Audit
 

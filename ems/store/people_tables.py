@@ -132,6 +132,21 @@ class DepartureRow(_People, table=True):
     departs_us: int = _whole()
 
 
+class ReservationRow(_People, table=True):
+    """A shared car, or a place for an electric bicycle, that a person has from one instant to another."""
+
+    __tablename__ = "reservation"
+    __table_args__ = (Index("reservation_by_asset", "asset", "begins_us"), _STRICT)
+    id: int | None = _number()
+    asset: str = _text()
+    account_id: int = _account()
+    km: float = _double()
+    needed_kwh: float = _double()
+    begins_us: int = _whole()
+    ends_us: int = _whole()
+    made_us: int = _whole()
+
+
 class HoldRow(_People, table=True):
     """A manager holds a point at a value, until an instant."""
 
@@ -182,6 +197,29 @@ class ConsentRow(_People, table=True):
     purpose: str = _key()
     given: int = _whole()
     since_us: int = _whole()
+
+
+class WithdrawalRow(_People, table=True):
+    """A home that no longer agrees to a purpose: what was kept for it until then goes, also after a restore."""
+
+    __tablename__ = "withdrawal"
+    __table_args__ = (_STRICT,)
+    home: str = _key()
+    purpose: str = _key()
+    at_us: int = _whole()
+
+
+class PublishedRow(_People, table=True):
+    """What a published group of homes used in a month, as it was first published: it never changes by one home."""
+
+    __tablename__ = "published"
+    __table_args__ = (_STRICT,)
+    homes: str = _key()  # the group's name
+    month: int = Field(sa_column=Column(Whole, primary_key=True, autoincrement=False))  # as 202609
+    quantity: str = _key()
+    amount: float = _double()  # of all of them
+    surface_m2: float = _double()  # of those that were measured
+    members: int = _whole()  # that were measured
 
 
 class ErasureRow(_People, table=True):

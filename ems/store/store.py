@@ -40,6 +40,7 @@ from ems.store.points import PointNumbers
 from ems.store.spool import Spool
 
 _BATCH = 50_000  # rows per transaction: about half a second, so that others get their turn
+_ASKED_AT_ONCE = 500  # points in one question; SQLite takes 999 values in one from of old
 _BACKLOG = 2_000_000  # readings kept in memory while the database is held: about three days of the whole district
 _SLOTS_PER_DAY = 86_400 // SLOT_SECONDS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -448,6 +449,28 @@ class Store:
 
         found = self._database.read("hours", read) if keys else {p: {} for p in points}
         return {point: [rows.get(key) for key in keys] for point, rows in found.items()}
+
+    def registers(self, points: Sequence[str], days: Sequence[int]) -> dict[str, list[float | None]]:
+        """What each counter showed first on each of these civil days, given as 20260329; None where it said nothing."""
+        numbers = self._points.known(points)
+        names = {number: point for point, number in numbers.items()}
+        found: dict[str, list[float | None]] = {point: [None] * len(days) for point in points}
+        marks, places = ", ".join("?" * len(days)), {day: i for i, day in enumerate(days)}
+
+        def read(connection: Connection) -> list[tuple[int, int, float | None]]:
+            rows = []
+            for first in range(0, len(names), _ASKED_AT_ONCE):
+                some = list(names)[first : first + _ASKED_AT_ONCE]
+                sql = (
+                    f"SELECT point_id, day, lowest FROM daily WHERE point_id IN ({', '.join('?' * len(some))})"
+                    f" AND day IN ({marks})"
+                )
+                rows += [(p, d, low) for p, d, low in fetch_all(connection, sql, (*some, *days))]
+            return rows
+
+        for number, day, lowest in self._database.read("registers", read):
+            found[names[number]][places[day]] = lowest
+        return found
 
 
 def to_us(instant: datetime) -> int:

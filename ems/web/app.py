@@ -42,6 +42,7 @@ from ems.web.sanitary import Sanitary
 from ems.web.settings import Settings
 from ems.web.shelf import Shelf, minute
 from ems.web.staff import Staff
+from ems.web.statement import Statement
 from ems.web.ticks import Ticks
 from ems.web.warmth import Warmth
 
@@ -124,6 +125,7 @@ def create_app(
         Door(pages, people)
         Manager(pages, people)
         Resident(pages, people)
+        Statement(pages, people)
         Warmth(pages, people)
         Car(pages, people)
         Help(pages, people)

@@ -18,6 +18,7 @@ from ems.store import Store
 ELECTRICITY, HEAT, HOT_WATER = "energy_kwh", "heat_energy_kwh", "hot_water_m3"
 METERS = (ELECTRICITY, HEAT, HOT_WATER)
 TEMPERATURE, WISH = "temperature_c", "setpoint_c"
+LITRES_PER_M3 = 1000
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def day(store: Store, home: str, which: date, now: datetime, zone: ZoneInfo) -> 
     slots = local_day(which, zone)
     points = [f"{home}/{quantity}" for quantity in (*METERS, TEMPERATURE, WISH)]
     history = store.history(points, Slots(slots.start, slots.count + 1))
-    rows = {p.rpartition("/")[2]: tuple(_known(v) for v in history.values[p].tolist()) for p in points}
+    rows = {p.rpartition("/")[2]: tuple(known(v) for v in history.values[p].tolist()) for p in points}
     # A quarter-hour is known when the one after it is over: its end is the other's first reading.
     due = min(max((now - slots.start) // SLOT - 1, 0), slots.count)
     return Day(
@@ -138,23 +139,23 @@ def days(store: Store, home: str, first: date, last: date, now: datetime, zone: 
     use = {}
     gaps: set[date] = set()
     for meter in METERS:
-        rows = {row[0]: row[1:] for row in store.daily(f"{home}/{meter}", _number(first), _number(following))}
+        rows = {row[0]: row[1:] for row in store.daily(f"{home}/{meter}", number(first), number(following))}
         lowest: list[float | None] = [
-            None if (row := rows.get(_number(d))) is None else row[3] for d in (*dates, following)
+            None if (row := rows.get(number(d))) is None else row[3] for d in (*dates, following)
         ]
         spent = used(lowest)
         amounts = list(spent.amounts)
         for i, d in enumerate(dates):
-            row = rows.get(_number(d))
+            row = rows.get(number(d))
             if amounts[i] is None and row is not None and row[3] is not None and row[4] is not None:
                 amounts[i] = row[4] - row[3]  # nothing after it yet: what the day itself shows
             if meter == ELECTRICITY and row is not None and row[0] < row[1]:
                 gaps.add(d)
         use[meter] = Use(tuple(amounts), spent.estimated)
-    warm = {d: (total, n) for d, n, _, total, *_ in store.daily(f"{home}/{TEMPERATURE}", _number(first), _number(last))}
+    warm = {d: (total, n) for d, n, _, total, *_ in store.daily(f"{home}/{TEMPERATURE}", number(first), number(last))}
     means = []
     for d in dates:
-        total, n = warm.get(_number(d), (None, 0))
+        total, n = warm.get(number(d), (None, 0))
         means.append(None if total is None or not n else total / n)
     return Days(dates, use, tuple(means), frozenset(gaps) - {today(now, zone)})
 
@@ -169,14 +170,15 @@ def months(found: Days) -> list[tuple[date, dict[str, float | None], int]]:
         for meter, use in found.use.items():
             known = [a for i in of if (a := use.amounts[i]) is not None]
             amounts[meter] = sum(known) if known else None
-        recorded = sum(1 for i in of if found.use[ELECTRICITY].amounts[i] is not None)
+        recorded = sum(1 for i in of if any(use.amounts[i] is not None for use in found.use.values()))
         summed.append((first, amounts, recorded))
     return summed
 
 
-def _number(day: date) -> int:
+def number(day: date) -> int:
+    """A civil day as the store's daily sums name it: 20260329."""
     return day.year * 10_000 + day.month * 100 + day.day
 
 
-def _known(value: float) -> float | None:
+def known(value: float) -> float | None:
     return None if math.isnan(value) else value

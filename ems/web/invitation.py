@@ -6,6 +6,7 @@ from datetime import datetime
 
 from ems.district import District
 from ems.store import People
+from ems.web.my_data import PURPOSES
 
 TRIED = 2  # homes
 
@@ -22,3 +23,11 @@ def invite(people: People, district: District, now: datetime) -> dict[str, str]:
             buildings.add(dwelling.building)
             codes[name] = people.invite(name, "resident", name, now)
     return codes
+
+
+def agree(people: People, now: datetime) -> None:
+    """The made-up residents of a demo say yes to every purpose, so that their pages have something to show."""
+    for person in people.people(now):
+        if person.account.role == "resident":
+            for purpose in PURPOSES:
+                people.consent(person.account, purpose, True, now)

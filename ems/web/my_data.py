@@ -7,7 +7,7 @@ import io
 import json
 import math
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import time, timedelta
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
@@ -15,19 +15,18 @@ from starlette.exceptions import HTTPException
 
 from ems.points import unit_label
 from ems.slots import SLOT, Slots, floor
-from ems.store import People, StoreError
+from ems.store import ELECTRIC, REGISTER, People, StoreError
 from ems.web.access import SESSION, Permission, drop_cookie
 from ems.web.pages import Pages, Visit
 
-ELECTRIC = ("energy_kwh", "power_kw")
 KEPT = timedelta(days=550)  # the longest that quarter-hours of a home are asked for
 MOST_HELPERS = 5
 SHOWN = 12  # lines of who looked
 
-# One question per purpose, never two in one. What was never asked counts as yes: the letter says so.
+# One question per purpose, never two in one. What was not answered is no: the law asks for agreement beforehand.
 PURPOSES: dict[str, str] = {
-    "daily": "Show me how much electricity I used, day by day.",
-    "load curve": "Show me my electricity quarter-hour by quarter-hour.",
+    "daily": "Keep and show me how much electricity I used, day by day.",
+    "load curve": "Keep and show me my electricity quarter-hour by quarter-hour.",
 }
 
 
@@ -62,7 +61,7 @@ class MyData:
                 purpose, answer = visit.given("purpose", 40), visit.given("answer", 8)
                 if purpose not in PURPOSES or answer not in ("yes", "no"):
                     raise HTTPException(422)
-                self.people.consent(visit.who, purpose, answer == "yes", now)
+                self.people.consent(visit.who, purpose, answer == "yes", now, until=self.pages.now())
             case "invite":
                 known = {helper.name for helper in self.people.helpers(visit.home)}
                 free = (n for i in range(MOST_HELPERS) if (n := f"{visit.home}/helper-{i + 1}") not in known)
@@ -138,17 +137,27 @@ class MyData:
         home, now = visit.home, floor(self.pages.now())
         slots = Slots(now - KEPT, KEPT // SLOT)
         points = sorted(p for p in self.pages.district.wires if p.startswith(home + "/"))
-        if not self.people.agrees(home, "load curve"):
+        agreements = self.people.asked.agreements()
+        if home not in agreements.get("load curve", ()):
             points = [p for p in points if p.rpartition("/")[2] not in ELECTRIC]
+            if home in agreements.get("daily", ()):
+                points.append(f"{home}/{REGISTER}")
         try:
             history = self.pages.store.history(points, slots)
         except StoreError as error:
             raise HTTPException(503) from error
         starts = [at.strftime("%Y-%m-%dT%H:%M:%SZ") for at in slots]
+        midnight = [at.astimezone(self.pages.zone).time() == time() for at in slots]
+        curve = home in agreements.get("load curve", ())
         found = []
         for point in points:
             values = history.values[point].tolist()
-            rows = [(at, value) for at, value in zip(starts, values, strict=True) if not math.isnan(value)]
+            each = curve or not point.endswith(f"/{REGISTER}")  # else one reading a day
+            rows = [
+                (at, value)
+                for at, value, begins in zip(starts, values, midnight, strict=True)
+                if not math.isnan(value) and (each or begins)
+            ]
             if rows:
                 found.append((point, rows))
         return found

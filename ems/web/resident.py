@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -11,11 +11,13 @@ from functools import partial
 from fastapi import Response
 from starlette.exceptions import HTTPException
 
+from ems.assets import Photovoltaic
+from ems.slots import SLOT, Slots
 from ems.store import People, StoreError
-from ems.web import consumption
+from ems.web import consumption, money, normal
 from ems.web.access import Permission
 from ems.web.chart import Line
-from ems.web.consumption import ELECTRICITY, HEAT, HOT_WATER, Day, Days
+from ems.web.consumption import ELECTRICITY, HEAT, HOT_WATER, LITRES_PER_M3, Day, Days
 from ems.web.figures import Figure, amounts, marks, quarter_name, temperatures
 from ems.web.pages import Pages, Visit
 from ems.web.words import Words
@@ -23,7 +25,6 @@ from ems.web.words import Words
 _EARLIEST_YEAR = 2000
 _USUAL_DAYS = 7  # what a day is compared with
 _FEWEST_DAYS = 4
-LITRES_PER_M3 = 1000
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Resident:
         self.pages = pages
         self.people = people
         self.store = pages.store
+        self.neighbours = normal.Neighbours(pages.store, people, pages.district)
         pages.route("/my-home", Permission.HOME, self.today, keep=True)
         pages.route("/my-home/day/{day}", Permission.HOME, self.day, keep=True)
         pages.route("/my-home/month", Permission.HOME, self.this_month, keep=True)
@@ -64,19 +66,19 @@ class Resident:
         return self._day(visit, self._today())
 
     def day(self, visit: Visit, day: str) -> Response:
-        return self._day(visit, _parsed(day, "%Y-%m-%d"))
+        return self._day(visit, parsed(day, "%Y-%m-%d"))
 
     def this_month(self, visit: Visit) -> Response:
         return self._month(visit, self._today().replace(day=1))
 
     def month(self, visit: Visit, month: str) -> Response:
-        return self._month(visit, _parsed(month, "%Y-%m"))
+        return self._month(visit, parsed(month, "%Y-%m"))
 
     def this_year(self, visit: Visit) -> Response:
         return self._year(visit, self._today().year)
 
     def year(self, visit: Visit, year: str) -> Response:
-        return self._year(visit, _parsed(year, "%Y").year)
+        return self._year(visit, parsed(year, "%Y").year)
 
     # A day
 
@@ -85,33 +87,82 @@ class Resident:
         if which > today:
             raise HTTPException(404)
         words, now, zone = visit.words, self.pages.now(), self.pages.zone
+        daily, curve = self._agreed(visit.home)
+        judged, similar, group = [], "", None
         try:
             shown = consumption.day(self.store, visit.home, which, now, zone)
             before = consumption.day(self.store, visit.home, which - timedelta(days=1), now, zone)
-            usual = self._usual(visit.home, which)
+            usual = self._usual(visit.home, which) if daily else None
+            sun = self._sun(visit.home, which - timedelta(days=1) if which == today else which, words)
+            if which == today:
+                judged = normal.week(self.store, self.pages.district, visit.home, today, now, zone, words, daily)
+                month = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
+                similar = self.neighbours.sentence(visit.home, month, today, words)
+                group = self.neighbours.group(visit.home)
         except StoreError:
             return self._away(visit)
-        if not self.people.agrees(visit.home, "daily"):
+        if not daily:
             shown, before = shown.without_electricity(), before.without_electricity()
-        curve = self.people.agrees(visit.home, "load curve")
         return self.pages.page(
             visit,
             "home_day.html",
             day=shown,
+            daily=daily,
+            curve=curve,
             total=words.fine("energy_kwh", shown.use[ELECTRICITY].total),
-            lead=_lead(shown, which == today, words),
+            lead=_lead(shown, which == today, daily, words),
             compared=_compared(shown, before, usual, words),
+            euros=self._euros(shown.slots, shown.use[ELECTRICITY].amounts, words) if curve else "",
             electricity=_electricity(shown, words) if curve else None,
             indoors=_indoors(shown, words),
             warmth=_warmth(shown, which == today, words),
-            heat=_kwh(shown.use[HEAT].total, words),
-            hot_water=_litres(shown.use[HOT_WATER].total, words),
+            heat=normal.amount_of(HEAT, shown.use[HEAT].total, words),
+            hot_water=normal.amount_of(HOT_WATER, shown.use[HOT_WATER].total, words),
+            judged=judged,
+            similar=similar,
+            month=words.month(today.replace(day=1) - timedelta(days=1)),
+            group="" if group is None else normal.described(group, self.pages.asset_name(group.building, words), words),
+            sun=sun,
             quarters=_quarters(shown if curve else shown.without_electricity(), words),
+            is_today=which == today,
             back=Step(f"/my-home/day/{which - timedelta(days=1)}", words.near_day(which - timedelta(days=1))),
             onward=None
             if which == today
             else Step(f"/my-home/day/{which + timedelta(days=1)}", words.near_day(which + timedelta(days=1))),
         )
+
+    def _agreed(self, home: str) -> tuple[bool, bool]:
+        """Whether days of electricity may be shown, and whether quarter-hours: the second includes the first."""
+        agreements = self.people.asked.agreements()
+        daily = home in agreements.get("daily", ())
+        return daily, daily and home in agreements.get("load curve", ())
+
+    def _euros(self, slots: Slots, amounts: Sequence[float | None], words: Words) -> str:
+        """At the regulated price; empty where no contract of homes holds, or nothing was measured."""
+        contract = money.regulated(self.pages.district, slots)
+        euro = None if contract is None else money.estimate(contract, slots, amounts)
+        return "" if euro is None else words.euro(euro)
+
+    def _sun(self, home: str, which: date, words: Words) -> str:
+        """What the roofs gave on a day that is over; empty where it was not measured."""
+        arrays = self.pages.district.of(Photovoltaic)
+        days = [consumption.number(d) for d in (which, which + timedelta(days=1))]
+        read = self.store.registers([f"{name}/energy_kwh" for name in arrays], days)
+        gave = {
+            name: last - first
+            for name in arrays
+            for first, last in [read[f"{name}/energy_kwh"]]
+            if first is not None and last is not None and last >= first
+        }
+        if len(gave) < len(arrays) or not arrays:
+            return ""
+        building = home.partition("/")[0]
+        mine = sum(kwh for name, kwh in gave.items() if name.startswith(f"{building}/"))
+        return words.text(
+            "On {day} the sun on the district's roofs gave {all}, {mine} of it on your building.",
+            day=words.near_day(which), all=words.fine("energy_kwh", sum(gave.values())),
+            mine=words.fine("energy_kwh", mine),
+        )  # fmt: skip
 
     def _usual(self, home: str, which: date) -> float | None:
         """Electricity of a day, mean of the week before; None when too little of it is known."""
@@ -130,8 +181,23 @@ class Resident:
         if first > today:
             raise HTTPException(404)
         last = first.replace(day=calendar.monthrange(first.year, first.month)[1])
+        until, daily = min(last, today), self._agreed(visit.home)[0]
+        meter = ELECTRICITY if daily else HEAT
+        before = first - timedelta(days=1)
         try:
             found = self._days(visit.home, first, last)
+            euros = self._month_euros(visit.home, first, until, words)
+            compared = [
+                self._earlier(
+                    visit.home,
+                    meter,
+                    (other, _upto(other, until, last < today)),
+                    words.month(other),
+                    last < today,
+                    words,
+                )
+                for other in (before.replace(day=1), first.replace(year=first.year - 1))
+            ]
         except StoreError:
             return self._away(visit)
         axis = [(str(d), min(7, last.day + 1 - d), False) for d in range(1, last.day + 1, 7)]
@@ -145,14 +211,16 @@ class Resident:
             for i, d in enumerate(found.dates)
             if d <= today
         ]
-        before, after = first - timedelta(days=1), last + timedelta(days=1)
+        after = last + timedelta(days=1)
         return self._period(
             visit,
             found,
             title=words.month(first),
-            lead=words.text("Electricity used in {month}", month=words.month(first))
-            if last < today
-            else words.text("Electricity used in {month} so far", month=words.month(first)),
+            lead=_used_in(words.month(first), last < today, daily, words),
+            meter=meter,
+            euros=euros,
+            compared=[told for told in compared if told],
+            statement=f"/my-home/statement/{first:%Y-%m}" if last < today else "",
             figures=[
                 amounts(
                     found.use[meter].amounts, found.use[meter].estimated, names.__getitem__, axis, words,
@@ -171,8 +239,13 @@ class Resident:
         words, today = visit.words, self._today()
         if year > today.year:
             raise HTTPException(404)
+        first, until = date(year, 1, 1), min(date(year, 12, 31), today)
+        daily = self._agreed(visit.home)[0]
+        meter = ELECTRICITY if daily else HEAT
         try:
-            found = self._days(visit.home, date(year, 1, 1), date(year, 12, 31))
+            found = self._days(visit.home, first, date(year, 12, 31))
+            days = date(year - 1, 1, 1), _upto(date(year - 1, until.month, 1), until, year < today.year)
+            compared = self._earlier(visit.home, meter, days, str(year - 1), year < today.year, words)
         except StoreError:
             return self._away(visit)
         months = consumption.months(found)
@@ -188,19 +261,19 @@ class Resident:
                     )
                 )  # fmt: skip
         lines = []
-        for first, of, recorded in months:
-            length = calendar.monthrange(year, first.month)[1]
-            if first <= today:
+        for begins, of, recorded in months:
+            length = calendar.monthrange(year, begins.month)[1]
+            if begins <= today:
                 note = words.text("{days} of {all} days", days=recorded, all=length) if recorded < length else ""
-                step = Step(f"/my-home/month/{first:%Y-%m}", words.month_name(first))
-                lines.append(Line3(step, *_figures(of, _mean_temperature(found, first), words), note=note))
+                step = Step(f"/my-home/month/{begins:%Y-%m}", words.month_name(begins))
+                lines.append(Line3(step, *_figures(of, _mean_temperature(found, begins), words), note=note))
         return self._period(
             visit,
             found,
             title=str(year),
-            lead=words.text("Electricity used in {month}", month=year)
-            if year < today.year
-            else words.text("Electricity used in {month} so far", month=year),
+            lead=_used_in(str(year), year < today.year, daily, words),
+            meter=meter,
+            compared=[compared] if compared else [],
             figures=figures,
             lines=lines,
             back=Step(f"/my-home/year/{year - 1}", str(year - 1)),
@@ -214,8 +287,12 @@ class Resident:
         *,
         title: str,
         lead: str,
+        meter: str,
         figures: list[Figure],
         lines: list[Line3],
+        compared: list[str],
+        euros: str = "",
+        statement: str = "",
         wider: Step | None = None,
         back: Step,
         onward: Step | None,
@@ -226,9 +303,13 @@ class Resident:
             "home_period.html",
             title=title,
             lead=lead,
-            total=words.fine("energy_kwh", found.use[ELECTRICITY].total),
-            heat=_kwh(found.use[HEAT].total, words),
-            hot_water=_litres(found.use[HOT_WATER].total, words),
+            daily=meter == ELECTRICITY,
+            total=normal.amount_of(meter, found.use[meter].total, words),
+            compared=compared,
+            euros=euros,
+            statement=statement,
+            heat=normal.amount_of(HEAT, found.use[HEAT].total, words),
+            hot_water=normal.amount_of(HOT_WATER, found.use[HOT_WATER].total, words),
             partly=len(found.partly),
             figures=figures,
             lines=lines,
@@ -237,10 +318,31 @@ class Resident:
             onward=onward,
         )
 
+    def _earlier(self, home: str, meter: str, days: tuple[date, date], name: str, whole: bool, words: Words) -> str:
+        """What the days from first to last came to, in a sentence; empty unless each of them is known."""
+        amounts = self._days(home, *days).use[meter].amounts
+        known = [a for a in amounts if a is not None]
+        if len(known) < len(amounts):
+            return ""
+        amount = normal.amount_of(meter, sum(known), words)
+        if whole:
+            return words.text("In {month}: {amount}.", month=name, amount=amount)
+        return words.text("In {month} by the same day: {amount}.", month=name, amount=amount)
+
+    def _month_euros(self, home: str, first: date, until: date, words: Words) -> str:
+        """Of the quarter-hours of a month, as far as they are agreed to and the price of one contract holds."""
+        if not self._agreed(home)[1]:
+            return ""
+        begins = consumption.local_day(first, self.pages.zone).start
+        slots = Slots(begins, (consumption.local_day(until, self.pages.zone).end - begins) // SLOT)
+        point = f"{home}/{ELECTRICITY}"
+        row = self.store.history([point], Slots(slots.start, slots.count + 1)).values[point].tolist()
+        return self._euros(slots, consumption.used([consumption.known(v) for v in row]).amounts, words)
+
     def _days(self, home: str, first: date, last: date) -> Days:
         """The days from first to last, without electricity where the resident wants it shown to nobody."""
         found = consumption.days(self.store, home, first, last, self.pages.now(), self.pages.zone)
-        return found if self.people.agrees(home, "daily") else found.without_electricity()
+        return found if self._agreed(home)[0] else found.without_electricity()
 
     def _away(self, visit: Visit) -> Response:
         return self.pages.page(visit, "home_away.html", status=503)
@@ -261,7 +363,8 @@ _YEARLY = (
 TITLES = {text for _, title, label, _ in (*_MONTHLY, *_YEARLY) for text in (title, label)}
 
 
-def _parsed(text: str, pattern: str) -> date:
+def parsed(text: str, pattern: str) -> date:
+    """A civil day, month or year out of an address. 404 for anything else."""
     try:
         found = datetime.strptime(text, pattern).date()  # noqa: DTZ007 -- a civil day has no zone
     except ValueError:
@@ -271,7 +374,23 @@ def _parsed(text: str, pattern: str) -> date:
     return found
 
 
-def _lead(day: Day, is_today: bool, words: Words) -> str:
+def _upto(month: date, until: date, whole: bool) -> date:
+    """The day of an earlier month that is as far as `until` in its own; its last one where the whole is meant."""
+    longest = calendar.monthrange(month.year, month.month)[1]
+    return month.replace(day=longest if whole else min(until.day, longest))
+
+
+def _used_in(period: str, over: bool, daily: bool, words: Words) -> str:
+    if not daily:
+        text = words.text("Heat used in {month}", month=period)
+        return text if over else words.text("Heat used in {month} so far", month=period)
+    text = words.text("Electricity used in {month}", month=period)
+    return text if over else words.text("Electricity used in {month} so far", month=period)
+
+
+def _lead(day: Day, is_today: bool, daily: bool, words: Words) -> str:
+    if not daily:
+        return words.text("Heat you used today") if is_today else words.text("Heat you used on this day")
     if day.use[ELECTRICITY].total is None:
         if is_today:
             return words.text("Nothing was measured yet today.")
@@ -376,19 +495,9 @@ def _figures(of: dict[str, float | None], temperature: float | None, words: Word
     )
 
 
-def _kwh(heat: float | None, words: Words) -> str:
-    """Heat in whole kWh: its meters count no finer."""
-    return "–" if heat is None else f"{words.number(heat)}\u00a0kWh"
-
-
 def _telling(meter: str, words: Words) -> Callable[[float | None], str]:
     """How an amount of this meter is written in a sentence."""
-    return partial(_kwh, words=words) if meter == HEAT else partial(words.fine, meter)
-
-
-def _litres(m3: float | None, words: Words) -> str:
-    """Water in litres: residents know their bath."""
-    return "–" if m3 is None else words.text("{count} litres", count=words.number(m3 * LITRES_PER_M3))
+    return partial(normal.amount_of, meter, words=words)
 
 
 def _mean_temperature(found: Days, first: date) -> float | None:

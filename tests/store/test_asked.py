@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from alembic.config import Config
 from sqlalchemy import create_engine, text
 
-from ems.store import Account, Asked, Departure, Hold, People
+from ems.store import Account, Asked, Departure, Hold, People, Reservation
 from ems.store.people import LEAST_PASSWORD
 from ems.store.tickets import MOST_OPEN
 
@@ -179,6 +180,52 @@ def test_consents_stand_one_by_one(people: People) -> None:
     people.consent(mine, "load curve", False, NOW)
     people.consent(mine, "daily", False, NOW + HOUR)
     assert people.consents(mine) == {"daily": (False, NOW + HOUR), "load curve": (False, NOW)}
+
+
+def test_who_was_not_asked_has_not_agreed_and_one_no_is_enough(people: People) -> None:
+    mine, other = account(people, "a", HOME), account(people, "b", HOME)
+    assert not people.agrees(HOME, "daily")
+    people.consent(mine, "daily", True, NOW)
+    assert people.agrees(HOME, "daily") and not people.agrees(HOME, "load curve") and not people.agrees(OTHER, "daily")
+    people.consent(other, "daily", False, NOW, until=NOW + HOUR)
+    assert not people.agrees(HOME, "daily")
+    assert people.asked.withdrawals() == {(HOME, "daily"): NOW + HOUR}
+    helper = people.account_of(people.invite("c", "caregiver", OTHER, NOW), NOW)
+    assert helper is not None
+    people.consent(helper, "daily", True, NOW)
+    assert not people.agrees(OTHER, "daily")  # who helps cannot agree for who lives there
+
+
+def test_a_reservation_is_one_persons_until_given_up(people: People) -> None:
+    mine, other, who = account(people, "a", HOME), account(people, "b", OTHER), ("a", "resident")
+    wanted = Reservation(0, "parking/point-33", mine.id, 50, 10.0, NOW + HOUR, NOW + 3 * HOUR)
+    asked = people.asked
+    assert asked.reserve(wanted, 1, 2, who, HOME, NOW)
+    (kept,) = asked.reservations(NOW)
+    assert replace(kept, number=0) == wanted and people.audit(1)[0].what == "reserved"
+    theirs = replace(wanted, account_id=other.id)
+    assert not asked.reserve(theirs, 1, 2, who, OTHER, NOW)
+    assert asked.reserve(replace(theirs, begins=NOW + 3 * HOUR, ends=NOW + 4 * HOUR), 1, 2, who, OTHER, NOW)
+    assert asked.reserve(replace(theirs, begins=NOW + HOUR / 2, ends=NOW + HOUR), 1, 2, who, OTHER, NOW)
+    late = replace(theirs, begins=NOW + 9 * HOUR, ends=NOW + 10 * HOUR)
+    assert not asked.reserve(late, 1, 2, who, OTHER, NOW)  # two are the most
+    assert not asked.give_up(kept.number, other.id, who, OTHER, NOW)
+    assert asked.give_up(kept.number, mine.id, who, HOME, NOW)
+    assert [r.account_id for r in asked.reservations(NOW)] == [other.id, other.id]
+    assert asked.reservations(NOW + 5 * HOUR) == []
+    people.remove(other)
+    assert asked.reservations(NOW) == []
+
+
+@pytest.mark.parametrize(("places", "free"), [(2, False), (3, True)])
+def test_a_room_of_bicycles_has_so_many_places_at_once(people: People, places: int, free: bool) -> None:
+    mine, who = account(people, "a", HOME), ("a", "resident")
+    stays = [(0, 2), (1, 3), (3, 4)]  # at most two at once while the fourth stands there, from 1.5 to 3.5
+    for begins, ends in stays:
+        wanted = Reservation(0, "horizon/bikes", mine.id, 0, 0.35, NOW + begins * HOUR, NOW + ends * HOUR)
+        assert people.asked.reserve(wanted, 9, 9, who, HOME, NOW)
+    wanted = replace(wanted, begins=NOW + 1.5 * HOUR, ends=NOW + 3.5 * HOUR)
+    assert people.asked.reserve(wanted, places, 9, who, HOME, NOW) == free
 
 
 def test_an_older_audit_is_chained_when_the_tables_are_renewed(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from ems.district import District, read_district
 from ems.points import Sample
 from ems.store import People, Store
 from ems.web import create_app
-from ems.web.invitation import invite
+from ems.web.invitation import agree, invite
 from tests.conftest import absence
 from tests.web.minute import NOW, decision, samples
 from tests.web.serving import FLAGS, PARIS, chromium, served
@@ -122,6 +122,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, district: District) -> Iter
     with People.open(f"sqlite:///{folder}/people.db") as people:
         codes = invite(people, district, NOW) | everybody_else(people)
         ask(people, folder)
+        agree(people, NOW)
         yield FilledSite(create_app(url, lambda: NOW, district, people, folder=folder), codes, people)
 
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from ems.district import read_district
 from ems.store import People, Store
 from ems.web import create_app
-from ems.web.invitation import invite
+from ems.web.invitation import agree, invite
 from tests.web.minute import NOW
 from tests.web.serving import FLAGS, PARIS, chromium, served
 from tests.web.weeks import HOME, ask, fill
@@ -65,6 +65,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("nothing", "/my-home/day/2026-01-05"),
         ("month", "/my-home/month"),
         ("year", "/my-home/year"),
+        ("statement", "/my-home/statement/2026-09"),
         ("home-comfort", "/my-home/comfort"),
         ("car", "/my-home/car"),
         ("help", "/my-home/help"),
@@ -100,6 +101,7 @@ def main(words: list[str]) -> None:
             fill(store, district, PARIS)
         codes = invite(people, district, NOW)
         ask(people, Path(folder))
+        agree(people, NOW)
         app = create_app(url, lambda: NOW, district, people, folder=Path(folder))
         with served(app) as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)

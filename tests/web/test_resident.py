@@ -46,7 +46,7 @@ def test_today_is_told_as_far_as_it_has_come(filled: FilledSite) -> None:
         ("/my-home/day/2026-10-23?lang=en", "The most: 0.75 kWh, from 19:30 to 19:45."),
         ("/my-home/day/2026-10-23?lang=fr", "Le plus : 0,75 kWh, de 19:30 à 19:45."),
         ("/my-home/month/2026-10?lang=en", "The most: 9.83 kWh, on Thursday 1 October 2026."),
-        ("/my-home/year/2026?lang=en", "The most: 231 kWh, in October 2026."),
+        ("/my-home/year/2026?lang=en", "The most: 295 kWh, in September 2026."),
     ],
 )
 def test_the_stated_peak_is_the_datas(filled: FilledSite, path: str, told: str) -> None:
@@ -64,10 +64,43 @@ def test_the_drawn_peak_is_the_stated_one(filled: FilledSite) -> None:
     assert len(bars) == 96
 
 
-def test_figures_that_later_work_delivers_are_absent(filled: FilledSite) -> None:
-    for path in ("/my-home", "/my-home/month", "/my-home/year"):
-        text = text_of(page(filled, f"{path}?lang=fr")).lower()
-        assert "€" not in text and "soleil" not in text and "réseau" not in text
+def test_each_euro_says_what_kind_it_is_and_the_sun_changes_no_bill(filled: FilledSite) -> None:
+    # By hand: 22-6 h and, until October, 12-15 h are off-peak (0.1635); 6-22 h otherwise peak (0.2081), 1-6 h off-peak.
+    text = text_of(page(filled, "/my-home/day/2026-10-23?lang=en"))
+    # Off-peak from 1 to 6 h: 20 of 0.05; from 12 to 15 h: 4 of 0.3 and 8 of 0.05. The rest of 9.83 is peak.
+    off_peak = 20 * 0.05 + 4 * 0.3 + 8 * 0.05
+    assert f"about €{off_peak * 0.1635 + (9.83 - off_peak) * 0.2081:.2f}: an estimate at the regulated price" in text
+    for path in ("/my-home", "/my-home/month", "/my-home/year", "/my-home/statement/2026-09"):
+        text = text_of(page(filled, f"{path}?lang=fr"))
+        assert text.count("€") == text.count("estimation au tarif réglementé"), path
+        assert text.count("le soleil a donné") == text.count("cela ne change pas votre facture"), path
+    assert "le soleil a donné" in text_of(page(filled, "/my-home?lang=fr"))
+
+
+def test_a_week_is_judged_against_ones_own_past_and_similar_homes(filled: FilledSite) -> None:
+    text = text_of(page(filled, "/my-home?lang=en"))
+    # Each day of this made-up home is like the other: 9.83 kWh, 96 x 0.09 of heat, and 96 x 1.2 litres.
+    assert "Electricity: 68.8 kWh , about the same. Usual for you: 68.8 kWh." in text
+    assert "Heat: 60 kWh , about the same. Usual for you in this weather: 61 kWh." in text
+    # In September 58 others used 200 kWh each and this home 259; it has 52.2 m2, their mean is 52.293:
+    # (58 x 200 + 259) / 59 x 52.2 / 52.293 = 200.6.
+    assert "Similar homes, for a home of your size: 201 kWh of heat and 3,002 litres of hot water." in text
+    assert "the 59 homes of Horizon tower of up to 72.7 m²" in text and "at least 11 of them were measured" in text
+
+
+def test_a_statement_tells_readings_and_what_they_come_to(filled: FilledSite) -> None:
+    text = text_of(page(filled, "/my-home/statement/2026-09?lang=en"))
+    # 30 days of 96 quarter-hours of 0.09 kWh: 259.2; the meter counts whole kWh.
+    assert "Horizon tower, flat 0101" in text and "Used 259" in text
+    assert "in August 2026 –" in text and "in September 2025 –" in text
+    assert "This statement is no bill." in text and "not complete" not in text
+    assert "not complete" in text_of(page(filled, "/my-home/statement/2026-07?lang=en"))
+    client = filled.client(HOME)
+    assert client.get("/my-home/statement", follow_redirects=False).headers["location"] == "/my-home/statement/2026-09"
+    for path in ("2026-10", "2026-13", "1999-01", "x"):
+        assert client.get(f"/my-home/statement/{path}").status_code == 404
+    # Nobody agreed to anything in the other home: its statement is there all the same.
+    assert filled.client("calanques/flat-0101").get("/my-home/statement/2026-09").status_code == 200
 
 
 def test_a_day_without_data_says_so(filled: FilledSite) -> None:

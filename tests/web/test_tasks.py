@@ -16,9 +16,10 @@ from ems.district import District
 from ems.store import People, Store
 from ems.store.requests import DISTRICT, Handover, Requests
 from ems.web import create_app
+from ems.web.invitation import agree
 from tests.web.minute import NOW
 from tests.web.serving import PARIS, served
-from tests.web.weeks import HOME, fill
+from tests.web.weeks import DAYS, HOME, fill
 
 OFFSET = 0.5
 
@@ -43,8 +44,10 @@ class Site:
         with self.page.expect_navigation():
             self.page.get_by_role("button", name=name, exact=True).first.click()
 
-    def resident(self, path: str) -> Page:
+    def resident(self, path: str, *, agreeing: bool = True) -> Page:
         self.sign_in(HOME, "resident", HOME)
+        if agreeing:
+            agree(self.people, NOW)
         self.page.goto(f"{self.address}{path}?lang=en")
         return self.page
 
@@ -135,17 +138,40 @@ def test_one_press_sends_a_message_and_the_answer_comes_with_a_time(site: Site) 
 
 
 def test_consents_are_changed_one_by_one_and_do_what_they_say(site: Site) -> None:
-    page = site.resident("/my-data")
-    site.press("No: Show me my electricity quarter-hour by quarter-hour.")
+    page = site.resident("/my-data", agreeing=False)
+    assert page.get_by_text("Not answered: no.").count() == 2
+    for path in ("/my-home/day/2026-10-23", "/my-home/month", "/my-home/year"):
+        page.goto(f"{site.address}{path}?lang=en")
+        assert "9.83" not in page.content() and "you have not agreed to it" in page.inner_text("main")
+    page.goto(f"{site.address}/my-data?lang=en")
+    site.press("Yes: Keep and show me how much electricity I used, day by day.")
     account = site.people.people(NOW)[0].account
-    assert {p: given for p, (given, _) in site.people.consents(account).items()} == {"load curve": False}
+    assert {p: given for p, (given, _) in site.people.consents(account).items()} == {"daily": True}
     page.goto(f"{site.address}/my-home/day/2026-10-23?lang=en")
     assert "9.83" in page.inner_text("main") and page.locator("svg[role=img]").count() == 1  # temperature alone
     page.goto(f"{site.address}/my-data?lang=en")
-    site.press("No: Show me how much electricity I used, day by day.")
-    for path in ("/my-home/day/2026-10-23", "/my-home/month", "/my-home/year"):
-        page.goto(f"{site.address}{path}?lang=en")
-        assert "9.83" not in page.content()
+    site.press("Yes: Keep and show me my electricity quarter-hour by quarter-hour.")
+    page.goto(f"{site.address}/my-home/day/2026-10-23?lang=en")
+    assert page.locator("svg[role=img]").count() == 2 and "€" in page.inner_text("main")
+    page.goto(f"{site.address}/my-data?lang=en")
+    site.press("No: Keep and show me how much electricity I used, day by day.")
+    assert list(site.people.asked.withdrawals()) == [(HOME, "daily")]
+    page.goto(f"{site.address}/my-home/month?lang=en")
+    assert "9.83" not in page.content()
+
+
+def test_without_agreement_an_export_holds_no_electricity_and_with_days_one_reading_a_day(site: Site) -> None:
+    def meter() -> list[str]:
+        with page.expect_download() as file:
+            page.get_by_role("link", name="Table (CSV)").click()
+        rows = csv.DictReader(io.StringIO(Path(file.value.path()).read_text()))
+        return [row["start_utc"] for row in rows if row["point"] == f"{HOME}/energy_kwh"]
+
+    page = site.resident("/my-data", agreeing=False)
+    assert meter() == []
+    site.press("Yes: Keep and show me how much electricity I used, day by day.")
+    starts = meter()
+    assert len(starts) == DAYS and all(at.endswith("T22:00:00Z") for at in starts)  # midnight in summer
 
 
 def test_everything_is_exported_and_is_what_was_stored(site: Site) -> None:
@@ -156,7 +182,7 @@ def test_everything_is_exported_and_is_what_was_stored(site: Site) -> None:
         page.get_by_role("link", name="Everything (JSON)").click()
     rows = list(csv.DictReader(io.StringIO(Path(csv_file.value.path()).read_text())))
     energy = [row for row in rows if row["point"] == f"{HOME}/energy_kwh"]
-    assert len(energy) == 40 * 96 - 4 and {row["unit"] for row in energy} == {"kWh"}  # forty days, four are missing
+    assert len(energy) == DAYS * 96 - 4 and {row["unit"] for row in energy} == {"kWh"}  # four are missing
     content = json.loads(Path(json_file.value.path()).read_text())
     again = content["quarter_hours"][f"{HOME}/energy_kwh"]["values"]
     assert [[row["start_utc"], float(row["value"])] for row in energy] == again  # to the last bit

@@ -31,6 +31,7 @@ from ems.web.reports import WAYS
 from ems.web.resident import TITLES
 from ems.web.settings import ROOMS, VALUES
 from ems.web.staff import ROLE_NAMES
+from ems.web.usual import Verdict
 from ems.web.warmth import STEPS
 from ems.web.words import Words, catalogue, chosen, plain
 
@@ -57,6 +58,7 @@ def made_up(district: District) -> set[str]:
     fixed |= set(ROLE_NAMES.values()) | set(WAYS) | set(ROOMS.values()) | {text for text, _ in VALUES.values()}
     fixed |= {title for title, *_ in LEAKS.values()} | set(CALENDAR)
     fixed |= {*get_args(Deed), *LOOKS, *SAYINGS.values(), *PURPOSES.values(), *dict(STEPS).values()}
+    fixed |= {verdict.value for verdict in Verdict}
     names = {n.partition("/")[2].replace("-", " ") for n, a in district.assets.items() if not isinstance(a, Dwelling)}
     names = {n for n in names if not re.fullmatch(r"point \d+", n)}
     return quantities | fixed | names | {"info", "fallback", "alarm", "recovered"}
