@@ -132,7 +132,7 @@ def decision(
         "at": now.isoformat(),
         "plan": None if plan is None else plan.to_json(),
         "forecasts": {
-            p: {"model": f.model, "fallback": f.fallback, "median": [round(v, 3) for v in f.median.tolist()]}
+            p: {"model": f.model, "fallback": f.fallback, "median": _rounded(f.median)} | _doubt(f)
             for p, f in forecasts.items()
         },
         "sent": [
@@ -152,6 +152,17 @@ def decision(
         "counts": dict(counts),
         "seconds": {k: round(v, 3) for k, v in seconds.items()},
     }
+
+
+def _doubt(forecast: Forecast) -> dict[str, list[float]]:
+    """The 10 and 90 % quantiles of electric powers, from which pages draw how sure a plan is; of nothing else."""
+    if not forecast.point.endswith("/power_kw"):
+        return {}
+    return {"low": _rounded(forecast.low), "high": _rounded(forecast.high)}
+
+
+def _rounded(values: Floats) -> list[float]:
+    return [round(v, 3) for v in values.tolist()]
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
