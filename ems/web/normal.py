@@ -41,7 +41,7 @@ def outdoor(store: Store, district: District, first: date, last: date) -> dict[d
 def week(
     store: Store, district: District, home: str, today: date, now: datetime, zone: ZoneInfo, words: Words, daily: bool
 ) -> list[Judged]:
-    """The seven days that are over, by meter; one with too little past is left out, as is electricity without `daily`."""
+    """The seven days that are over, by meter; one with too little past is not, nor is electricity without `daily`."""
     first = today - timedelta(days=WEEK + PAST)
     found = consumption.days(store, home, first, today - timedelta(days=1), now, zone)
     weather = outdoor(store, district, first, today)

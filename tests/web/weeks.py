@@ -87,32 +87,9 @@ def fill_surroundings(store: Store, district: District, zone: Any, now: datetime
     store.save_series(series)
 
 
-def fill_surroundings(store: Store, district: District, zone: Any, now: datetime = NOW) -> None:
-    """Weather and sun of the same weeks, and what the homes of one building used in the last whole month."""
-    count = 96 * DAYS
-    slots = Slots(floor(now) - count * SLOT, count)
-    hours = local_hours(slots, zone)
-    station = next(iter(district.of(WeatherStation)))
-    outdoor = np.linspace(22.0, 12.0, count) + 4 * np.sin((hours - 9) / 24 * 2 * np.pi)
-    series = [(f"{station}/outdoor_temperature_c", slots, np.round(outdoor, 1))]
-    for i, name in enumerate(district.of(Photovoltaic)):
-        bright = np.maximum(np.sin((hours - 7) / 12 * np.pi), 0.0) * ((hours > 7) & (hours < 19))
-        series.append((f"{name}/energy_kwh", slots, np.round(register((5 + i) * bright, 5000.0), 1)))
-    first, following = (
-        datetime(NOW.year, month, 1, tzinfo=zone).astimezone(UTC) for month in (NOW.month - 1, NOW.month)
-    )
-    for home in (n for n in district.dwellings if n.startswith(HOME.partition("/")[0]) and n != HOME):
-        for at, heat, water in ((first, 1000.0, 40.0), (following, 1200.0, 43.0)):
-            day = Slots(at, 1)
-            series.append((f"{home}/heat_energy_kwh", day, np.array([heat])))
-            series.append((f"{home}/hot_water_m3", day, np.array([water])))
-    store.save_series(series)
-
-
 def fill(store: Store, district: District, zone: Any, now: datetime = NOW) -> None:
     """Everything that the pages show: a home, tanks, power of the last hours, decisions, and the latest values."""
     fill_home(store, zone, now, gap=True)
-    fill_surroundings(store, district, zone, now)
     fill_surroundings(store, district, zone, now)
     day = Slots(floor(now) - 96 * SLOT, 96)
     hours = local_hours(day, zone)
