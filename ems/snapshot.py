@@ -16,7 +16,9 @@ class Session:
     `needed_kwh` counts from the snapshot's instant, at the plug. `arrives_at` is None for a vehicle that stands there,
     else when it is expected back. `stored_kwh` and `capacity_kwh` only where the vehicle tells (ISO 15118-20).
     `most_kw` is what it was seen to take when nothing else held it back, None while that is not known.
-    `may_leave_per_h` is the chance that it leaves before `departs_at`, per hour.
+    `may_leave_per_h` is the chance that it leaves before `departs_at`, per hour. `guessed`: no driver said anything.
+    Where habits are known, `may_depart_at` and `may_need_kwh` are equally probable outcomes in ascending order; their
+    last ones are `departs_at` and `needed_kwh`.
     """
 
     asset: str
@@ -27,6 +29,9 @@ class Session:
     capacity_kwh: float | None = None
     most_kw: float | None = None
     may_leave_per_h: float = 0.0
+    guessed: bool = False
+    may_depart_at: tuple[datetime, ...] = ()
+    may_need_kwh: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from ems.snapshot import Session
 USUAL_CAR_A = 16.0  # per phase: what half of the cars on the road take at most (assumption)
 WELCOME_A = 20.0  # who arrives may take this much, so that its first minutes show whether it is a usual car
 VOLTAGE_V = 230.0
+WANTS = (1.0, 2.0)  # states of a charge point: plugged and waiting, charging
 
 
 class Feeder(Asset):
@@ -70,6 +71,7 @@ class BikeRoom(Asset):
 
 TYPES = (Feeder, ChargePoint, BikeRoom)
 
+OUTCOMES = 5  # equally probable needs of a car whose driver said nothing
 SOONER_PER_KWH_H = 1e-4  # euro: of two equal prices the earlier one, since people leave early
 
 
@@ -91,6 +93,24 @@ def needed_in_horizon_kwh(session: Session, limit_kw: float, slots: Slots) -> fl
     """What must be charged before the horizon ends, kWh; a car that leaves later can take half its power after it."""
     after = as_utc(session.departs_at) - max(slots.end, as_utc(session.arrives_at or slots.end))
     return max(session.needed_kwh - 0.5 * limit_kw * max(after.total_seconds() / 3600, 0.0), 0.0)
+
+
+def chance_gone(session: Session, slots: Slots) -> Floats:
+    """The chance that a vehicle has left before the middle of each slot."""
+    hours = (np.arange(slots.count) + 0.5) * slots.hours
+    if not session.may_depart_at:
+        gone: Floats = np.minimum(session.may_leave_per_h * (hours - 0.5 * slots.hours), 1.0)
+        return gone
+    after_h = [max((as_utc(at) - slots.start).total_seconds() / 3600, 0.0) for at in session.may_depart_at]
+    chance = (np.arange(len(after_h)) + 0.5) / len(after_h)
+    found: Floats = np.interp(hours, [0.0, *np.maximum.accumulate(after_h) + 1e-6], [0.0, *chance])
+    return found
+
+
+def need_tiers_kwh(session: Session) -> Floats:
+    """How much more each but the least of the possible needs is than the one before, kWh; 0 where the need is known."""
+    needs = session.may_need_kwh
+    return np.diff(needs) if len(needs) == OUTCOMES else np.zeros(OUTCOMES - 1)
 
 
 def taken_kw(socket: ChargePoint | BikeRoom, outlook: Outlook) -> float:
@@ -166,10 +186,15 @@ def build(block: Any, fleet: Mapping[str, Feeder | ChargePoint | BikeRoom], outl
     least, most = ({n: edges[i] for n, edges in band.items()} for i in (0, 1))
     block.gained_kwh = pyo.Var(block.giving, block.stocks, bounds=between(least, most, slots.count + 1))
     block.missing_kwh = pyo.Var(block.fleet, bounds=(0, None))
+    # What a car may want besides what it wants for sure: missing it costs as much as it is probable.
+    plain = {n: need_tiers_kwh(sessions[n]) for n in sockets if n not in giving}
+    block.tiers = pyo.RangeSet(0, OUTCOMES - 2)
+    block.perhaps_missing_kwh = pyo.Var(block.plain, block.tiers, bounds=upper(plain))
 
     @block.Constraint(block.plain)  # type: ignore[untyped-decorator]
     def charged_by_departure(b: Any, n: Any) -> Any:
-        return slots.hours * sum(b.charge_kw[n, t] for t in b.flows) + b.missing_kwh[n] >= b.needed_kwh[n]
+        charged = slots.hours * sum(b.charge_kw[n, t] for t in b.flows)
+        return charged + b.missing_kwh[n] + sum(b.perhaps_missing_kwh[n, k] for k in b.tiers) >= b.needed_kwh[n]
 
     @block.Constraint(block.plain)  # type: ignore[untyped-decorator]
     def takes_no_more_than_wanted(b: Any, n: Any) -> Any:
@@ -209,8 +234,11 @@ def build(block: Any, fleet: Mapping[str, Feeder | ChargePoint | BikeRoom], outl
         return sum(b.charge_kw[n, t] for n in b.on_phase[f, k]) + all_three / 3 <= b.feeder_kw[f] / 3
 
     # A kWh put off may be missing, if its car leaves early: what that would cost, times the chance of it.
-    early = [SOONER_PER_KWH_H + worth.charging_per_kwh * sessions[n].may_leave_per_h for n in sockets]
-    sooner = np.outer(early, np.arange(slots.count) * slots.hours * slots.hours)
+    early = [worth.charging_per_kwh * _needed_share(sessions[n]) * chance_gone(sessions[n], slots) for n in sockets]
+    waited_h = np.arange(slots.count) * slots.hours
+    sooner = slots.hours * (_rows(early, slots) + SOONER_PER_KWH_H * waited_h)
+    chance = 1 - np.arange(1, OUTCOMES) / OUTCOMES
+    perhaps = np.tile(worth.charging_per_kwh * chance, (len(plain), 1))
     wear = np.array([[a.give_back_wear_per_kwh * slots.hours] * slots.count for a in giving.values()])
     node = {n: a.supply if isinstance(a, BikeRoom) else feeders[a.feeder].supply for n, a in sockets.items()}
     # A car stops in the middle of a slot when it is full: one that lacks less than its minimum may still have it.
@@ -224,6 +252,7 @@ def build(block: Any, fleet: Mapping[str, Feeder | ChargePoint | BikeRoom], outl
         ),
         costs=(
             Cost("charging", block.missing_kwh, worth.charging_per_kwh),
+            Cost("charging", block.perhaps_missing_kwh, perhaps),
             Cost("charging", block.charge_kw, sooner),
             Cost("wear", block.back_kw, wear),
         ),
@@ -241,6 +270,12 @@ def build(block: Any, fleet: Mapping[str, Feeder | ChargePoint | BikeRoom], outl
         holds=(block.charge_kw, block.back_kw),
         on_off=(OnOff(block.charge_kw, _rows(minimum, slots)), OnOff(block.back_kw, _rows(least_back, slots))),
     )
+
+
+def _needed_share(session: Session) -> float:
+    """Of the kWh that a vehicle may want, how many it wants on average."""
+    needs = session.may_need_kwh
+    return float(np.mean(needs)) / max(needs) if needs and max(needs) > 0 else 1.0
 
 
 def _held_kw(socket: ChargePoint | BikeRoom, limit_kw: float, outlook: Outlook) -> Floats:
@@ -300,21 +335,22 @@ def _of_feeder(planned: Planned, feeder: Feeder, fed: Mapping[str, ChargePoint],
         helps = [n for n in running if cable_kw(fed, {**amps, n: 0.0}) < cable_kw(fed, amps) - 1e-9]
         name = min(helps or running, key=lambda n: amps[n])
         amps[name], why[name] = 0.0, both("attend, le câble est plein", "waits, the cable is full")
+    # Whoever came since this was planned goes first and may take all; what is left is for who will come.
     free = [n for n in fed if n not in amps]
-    spare_kw = feeder.limit_kw - cable_kw(fed, amps)
-    welcome_a = {n: min(WELCOME_A, fed[n].maximum_current_a) for n in free}
-    wanted_kw = sum(fed[n].kw(a) for n, a in welcome_a.items())
-    share = min(1.0, spare_kw / wanted_kw) if wanted_kw > 0 else 0.0
-    for name in free:
-        point = fed[name]
-        current = share * welcome_a[name]
-        # In whole amperes: a socket without a car is not worth a write for less.
-        amps[name] = float(math.floor(current)) if current >= point.minimum_current_a else 0.0
-        if cable_kw(fed, amps) > feeder.limit_kw + 1e-6:
-            amps[name] = 0.0  # its phase is full
-        why[name] = both(
-            "libre : une voiture qui arrive commence sans attendre", "free: a car that arrives starts at once"
-        )
+    came = [n for n in free if outlook.snapshot.value(fed[n].point("state_mode")) in WANTS]
+    for names, most_a in ((came, math.inf), ([n for n in free if n not in came], WELCOME_A)):
+        asked_a = {n: min(most_a, fed[n].maximum_current_a) for n in names}
+        asked_kw = sum(fed[n].kw(a) for n, a in asked_a.items())
+        share = min(1.0, (feeder.limit_kw - cable_kw(fed, amps)) / asked_kw) if asked_kw > 0 else 0.0
+        for name, current in asked_a.items():
+            # In whole amperes: a socket without a car is not worth a write for less.
+            whole_a = float(math.floor(share * current + 1e-9))
+            amps[name] = whole_a if whole_a >= fed[name].minimum_current_a else 0.0
+            if cable_kw(fed, amps) > feeder.limit_kw + 1e-6:
+                amps[name] = 0.0  # its phase is full
+            why[name] = both(
+                "libre : une voiture qui arrive commence sans attendre", "free: a car that arrives starts at once"
+            )
     backs = [_of_give_back(planned, n, p, outlook) for n, p in fed.items() if p.give_back_current_a > 0]
     return [Setpoint(fed[n].point("current_limit_a"), amps[n], why[n]) for n in fed] + backs
 

@@ -96,7 +96,7 @@ READY_BEFORE_H = 0.5  # rooms are warm (or cool) this long before people come: t
 INSIDE_BAND_K = 0.2  # the plan aims this far inside the band: its model is not the room
 OFFSET_K = 1.0  # the most we shift a resident's set point
 WARM_ANYWAY_K = 0.3  # this far above all that an offset may ask for, none is needed: the valve is shut
-OFFSET_STEP_K = 0.25  # a smaller change of it is not worth a write: no room answers to it
+OFFSET_STEP_K = 0.4  # a smaller change of it is not worth a write: hardly a room answers to it
 WISHED_K = 0.3  # above an offset that somebody asked for, a room may still be
 FLEXING_K = 0.5  # below the resident's set point; not in a senior residence
 STANDING_K = 0.5  # dwellings that stand as far above their band's lower edge are planned as one at first
@@ -647,8 +647,10 @@ def own_offset_k(home: Dwelling, offset_k: float, outlook: Outlook) -> float:
     highest, lowest = max(band.ceiling_c - asked, 0.0), min(band.floor_c - asked, 0.0)
     offset_k = min(max(offset_k, lowest), highest)
     held_k = outlook.snapshot.value(home.point("setpoint_offset_k"))
-    if held_k and offset_k and abs(offset_k - held_k) < OFFSET_STEP_K and lowest <= held_k <= highest:
-        return held_k
+    if held_k is not None and lowest <= held_k <= highest and abs(offset_k - held_k) < OFFSET_STEP_K:
+        ends = held_k != 0 and held_k * offset_k <= 0  # what residents ask for is given back at once
+        if not ends:
+            return held_k
     return math.trunc(offset_k * 10 + math.copysign(1e-6, offset_k)) / 10  # in tenths, never past the band
 
 

@@ -3,12 +3,16 @@
 from ems.assets import Dwelling, Substation, Tank, WeatherStation, Zone
 from ems.district import District
 from ems.estimate.fabric import Identified, learnt, with_fabrics
+from ems.estimate.habits import NO_HABITS, Habits, habit_points, habits
 from ems.estimate.rooms import walls_c
 from ems.estimate.sessions import Trip, sessions
 from ems.estimate.tanks import SENSORS, hot_energies_kwh
 from ems.series import History
 
-__all__ = ["Identified", "Trip", "learnt", "observed", "observed_points", "sessions", "with_fabrics"]
+__all__ = [
+    "NO_HABITS", "Habits", "Identified", "Trip", "habits", "learnt", "observed", "observed_points", "sessions",
+    "with_fabrics",
+]  # fmt: skip
 
 
 def observed(district: District, history: History) -> dict[str, float]:
@@ -17,7 +21,7 @@ def observed(district: District, history: History) -> dict[str, float]:
 
 
 def observed_points(district: District) -> list[str]:
-    """The wired points whose past `observed` and `learnt` look at, each once."""
+    """The wired points whose past `observed`, `habits` and `learnt` look at, each once."""
     wanted = [
         asset.point(quantity)
         for kinds, quantities in (
@@ -30,4 +34,4 @@ def observed_points(district: District) -> list[str]:
         if isinstance(asset, kinds)
         for quantity in quantities
     ]
-    return [point for point in dict.fromkeys(wanted) if point in district.wires]
+    return [point for point in dict.fromkeys([*wanted, *habit_points(district)]) if point in district.wires]

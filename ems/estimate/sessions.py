@@ -1,8 +1,8 @@
 """What the plugged cars and bicycles still need, and until when.
 
 An AC charger knows that a car is there and how much it has taken, not how full it is. Until a driver says when and how
-far (through the pages), a car is taken to need what a car may need, and to leave when visitors of its hour do. How much
-it can take shows once its socket allows it more than it takes.
+far (through the pages), or habits were seen (habits.py), a car is taken to need what a car may need, and to leave when
+visitors of its hour do. How much it can take shows once its socket allows it more than it takes.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ def sessions(
             capacity_kwh=capacity_kwh,
             most_kw=most_kw(point, snapshot, previous.get(name)),
             may_leave_per_h=LEAVES_EARLY_PER_H,
+            guessed=trip is None or trip.leaves_at <= snapshot.at,
         )
     for name, room in district.of(BikeRoom).items():
         bikes = snapshot.value(room.point("bikes_count"))

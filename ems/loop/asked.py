@@ -81,7 +81,7 @@ class Wanted:
             departs = said.departs
             if said.at_once:
                 departs = min(departs, snapshot.at + max(timedelta(hours=needed_kwh / point.limit_kw), SLOT))
-            found[asset] = replace(session, needed_kwh=needed_kwh, departs_at=departs)
+            found[asset] = replace(session, needed_kwh=needed_kwh, departs_at=departs, guessed=False)
         return found
 
 

@@ -1,4 +1,5 @@
-"""What the past tells a planner beyond the latest readings: states that nobody measures, and how rooms really are.
+"""What the past tells a planner beyond the latest readings: states that nobody measures, how rooms really are, and
+what cars do.
 
 It lives where the planner lives, is fed with the history that forecasts are made from, and can be made anew from it.
 """
@@ -10,7 +11,7 @@ from datetime import datetime
 
 from ems.assets import Dwelling, Zone
 from ems.district import District
-from ems.estimate import Identified, learnt, observed, with_fabrics
+from ems.estimate import NO_HABITS, Identified, habits, learnt, observed, with_fabrics
 from ems.series import History
 from ems.slots import SLOT
 from ems.snapshot import Snapshot
@@ -24,6 +25,7 @@ class Insight:
     def __init__(self, district: District) -> None:
         self.district = district
         self.identified: dict[str, Identified] = {}
+        self.habits = NO_HABITS
         self._designed = district
         self._states: dict[str, float] = {}
         self._until: datetime | None = None  # the end of the history that the states are of
@@ -37,6 +39,7 @@ class Insight:
         Whether the district is now another than before: whoever keeps what follows from it begins anew.
         """
         self._states, self._until = observed(self.district, history), history.slots.end
+        self.habits = habits(self.district, history)
         self._calls += 1
         if self._calls < FIRST_LEARNS_AT or not self._substations:
             return False
@@ -50,7 +53,8 @@ class Insight:
         return True
 
     def seen(self, snapshot: Snapshot) -> Snapshot:
-        """The snapshot with the observed states, where they are of its time."""
+        """The snapshot with what is to be expected of cars, and with the observed states where they are of its time."""
+        snapshot = self.habits.informed(self.district, snapshot)
         if self._until is None or abs(snapshot.at - self._until) > SLOT:
             return snapshot
         return replace(snapshot, states=self._states)

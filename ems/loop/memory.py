@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -47,7 +46,7 @@ def _override(held: Override) -> list[Any]:
 
 def _session(session: Session) -> dict[str, Any]:
     """Every field that says something; instants as text."""
-    known = {k: v for k, v in asdict(session).items() if v is not None}
+    known = {k: v for k, v in vars(session).items() if v not in (None, ())}  # what may be, the planner knows anew
     return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in known.items()}
 
 
@@ -105,7 +104,7 @@ def load_commands(data: Sequence[dict[str, Any]]) -> list[Command]:
 
 
 def _command(command: Command) -> dict[str, Any]:
-    return {**asdict(command), "expires_at": command.expires_at.isoformat()}
+    return {**vars(command), "expires_at": command.expires_at.isoformat()}
 
 
 def _read_command(data: dict[str, Any]) -> Command:

@@ -7,7 +7,8 @@ around. What contradicts itself or is no number is a mistake of whoever asks.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -70,3 +71,11 @@ def _finite_session(name: str, session: Session) -> None:
         value = getattr(session, field)
         if value is not None and not math.isfinite(value):
             raise ValueError(f"{name}: the session's {field} is {value}; give a number, or None where nobody knows")
+    _outcomes(name, "may_need_kwh", session.may_need_kwh, "needed_kwh", session.needed_kwh)
+    _outcomes(name, "may_depart_at", session.may_depart_at, "departs_at", session.departs_at)
+
+
+def _outcomes(name: str, field: str, outcomes: Sequence[Any], most_field: str, most: Any) -> None:
+    """Refuses outcomes out of order, or whose last is not what the session says besides."""
+    if outcomes and (list(outcomes) != sorted(outcomes) or outcomes[-1] != most):
+        raise ValueError(f"{name}: the session's {field} must ascend and end with its {most_field}, {most}")

@@ -99,6 +99,26 @@ def test_a_car_that_may_leave_early_waits_only_for_a_saving_worth_the_risk() -> 
         assert result.flow("house/point-1", "power_kw")[0] == pytest.approx(first, abs=1e-6)
 
 
+def test_a_kwh_that_one_car_in_five_wants_is_bought_below_a_fifth_of_what_missing_it_costs() -> None:
+    """A missing kWh costs 1.50: one that is wanted with a chance of a fifth is worth 0.30."""
+    stay = replace(session(1, 3, 1)["house/point-1"], may_need_kwh=(2.0, 2.0, 2.0, 2.0, 3.0))
+    for price, charged in ((0.2, 3.0), (0.4, 2.0)):
+        here = district(supply(), FEEDER, *POINTS, prices=[price])
+        result = plan(here, snapshot(sessions={stay.asset: stay}), forecasts(), HOURLY)
+        assert result.flow("house/point-1", "power_kw")[0] == pytest.approx(charged, abs=1e-6)
+        assert not result.shortfalls  # what only may be wanted is no shortfall
+
+
+def test_a_car_of_an_hour_in_which_many_leave_soon_does_not_wait() -> None:
+    """Two of four cars like it are gone within the hour: the hours at 0.10 would come too late for them."""
+    here = district(supply(), FEEDER, *POINTS, prices=PRICES)
+    for soon_h, first in ((1.0, 3.68), (5.5, 0.0)):
+        leaves = tuple(MIDNIGHT + timedelta(hours=h) for h in (soon_h, soon_h, 6, 6))
+        stay = replace(session(1, 3.68, 6)["house/point-1"], may_depart_at=leaves)
+        result = plan(here, snapshot(sessions={stay.asset: stay}), forecasts(), HOURLY)
+        assert result.flow("house/point-1", "power_kw")[0] == pytest.approx(first, abs=1e-6)
+
+
 def test_a_shared_car_is_charged_between_its_return_and_its_next_trip() -> None:
     """Back at 4 h and wanted at 6 h with 5 kWh more: 3.68 in the hour at 0.10, the rest in one at 0.20."""
     trip = Session(
