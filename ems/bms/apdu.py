@@ -201,6 +201,18 @@ def write_request(item: Property, value: Value, priority: int) -> bytes:
     return bytes(out) + _unsigned(4, priority)
 
 
+def present_value(data: bytes, at: int, object_type: int) -> tuple[Value, int]:
+    """The application-tagged present value of an object of this type at `at`, and where it ends.
+
+    Raises ValueError for a type that it cannot have, IndexError or struct.error where it is cut off.
+    """
+    tag = data[at] >> 4
+    value, end = _primitive(data, at)
+    if tag not in (0, _TAGS.get(object_type), 5 if object_type <= 2 else 0):
+        raise ValueError(f"a present value has application tag {tag}, which its type has not")
+    return value, end
+
+
 def error_of(body: bytes) -> PropertyFault:
     """Class and code in an Error-PDU of a read or a write. Raises ValueError when it is malformed."""
     try:

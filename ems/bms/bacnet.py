@@ -17,8 +17,9 @@ import math
 import os
 import socket
 import tempfile
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,14 +57,16 @@ from ems.bms.apdu import (
     read_one_request,
     write_request,
 )
+from ems.bms.cov import SUBSCRIBE_COV, Following, Notice, subscribe_request
 from ems.bms.datagrams import ABORT, REJECT, Acknowledged, Datagrams, Denied, Odd
-from ems.bms.health import Patience
+from ems.bms.health import BusHealth, Patience
 from ems.bms.line import Line, NoAnswerError
 from ems.bms.reads import APDU_BYTES, batches, objects_in
 from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
 from ems.district import Bus, Wire
 from ems.points import Quality, Sample
 
+Batch = tuple[tuple[Wire, ...], Reading]
 APDU_RETRIES = 1
 SEGMENTS_S = 0.9  # on top of the time-out, for an answer that comes in segments or hangs in them
 _ABORT_TOO_BIG = (1, 4, 9, 11)  # buffer overflow, segmentation not supported, out of resources, APDU too long
@@ -194,6 +197,16 @@ class Stack:
             case Denied():
                 raise _denial(answer)
 
+    def listen(self, address: Address, process: int, told: Callable[[Notice], None]) -> None:
+        """Pass on what a station tells of by itself, over the plain socket."""
+        if self._datagrams is not None:
+            self._datagrams.listen(address.addrTuple, process, told)
+
+    def tell(self, address: Address, service: int, data: bytes) -> None:
+        """Send a request whose answer nobody waits for."""
+        if self._datagrams is not None:
+            self._datagrams.tell(address.addrTuple, service, data)
+
     async def request(self, address: Address, service: int, data: bytes) -> bytes:
         """Send a confirmed request and wait: the answer's bytes, or none for a simple acknowledgement.
 
@@ -313,15 +326,49 @@ class BacnetLine(Line):
         self._odd = 0  # answers in a row that the plain socket could not take
         self._heard = False  # whether it ever answered on the plain socket
         self._knows_size = self._adapted = False
+        self.following = None if stack.library_reads else Following.of(wires, self.properties)
+        self._follower: asyncio.Task[None] | None = None
+        self.process = 1 + (bus.device_instance or 0)  # by which we know whose notification it is
         self._plan(objects_in(APDU_BYTES))
 
     def _plan(self, size: int) -> None:
-        """Batches of `size` objects, compiled; of one, each is a ReadProperty."""
+        """Batches of `size` objects, compiled; of one, each is a ReadProperty. What is followed has its own."""
         self.batch_size = size
-        self.batches = [
+        followed = () if self.following is None else self.following.items.keys() - self.following.polled.keys()
+        self.batches = self._compiled([wire for point, wire in self.wires.items() if point not in followed])
+        self.followed_batches = self._compiled([wire for point, wire in self.wires.items() if point in followed])
+
+    def _compiled(self, wires: Sequence[Wire]) -> list[Batch]:
+        return [
             (batch, Reading([self.properties[wire.point] for wire in batch]))
-            for batch in batches(tuple(self.wires.values()), size)
+            for batch in batches(wires, self.batch_size)
         ]
+
+    def _due(self, samples: dict[str, Sample]) -> list[Batch]:
+        """What a sweep has to read; `samples` takes what is sure without.
+
+        Something is read in each sweep, the least lately confirmed: a station that is gone tells nothing either.
+        """
+        if self.following is None:
+            return self.batches
+        now, clock_s = self.now, asyncio.get_running_loop().time()
+        due, sure = list(self.batches), []
+        for batch in self.followed_batches:
+            held = {wire.point: self.following.sure(wire.point, now, clock_s) for wire in batch[0]}
+            if None in held.values():
+                due.append(batch)
+            else:
+                sure.append((batch, held))
+        if not due and sure:
+            sure.sort(key=lambda item: min(self._confirmed(wire.point) for wire in item[0][0]))
+            due.append(sure.pop(0)[0])
+        for _, held in sure:
+            samples.update((point, self.sample(point, value)) for point, value in held.items() if value is not None)
+        return due
+
+    def _confirmed(self, point: str) -> datetime:
+        at = None if self.following is None else self.following.confirmed_at(point)
+        return at or datetime.min.replace(tzinfo=UTC)
 
     async def _learn_size(self) -> None:
         """Ask once how long an APDU the station takes, and plan by it; what does not say keeps the small batches."""
@@ -341,8 +388,9 @@ class BacnetLine(Line):
         at, why, now = 0, "", self.now
         if not self._knows_size:
             await self._learn_size()
-        while at < len(self.batches):
-            batch, reading = self.batches[at]
+        due = self._due(samples)
+        while at < len(due):
+            batch, reading = due[at]
             try:
                 found = await self._ask(reading)
             except ValueError as fault:
@@ -351,9 +399,11 @@ class BacnetLine(Line):
             except DeviceError as refusal:
                 self.breaker.last_error = why = str(refusal)
                 if self._adapts(refusal):
-                    at = 0
+                    at, due = 0, [*self.batches, *self.followed_batches]
                     continue
             else:
+                if self.following is not None:
+                    self._tell_following(batch, found)
                 for wire, value in zip(batch, found, strict=True):
                     point = wire.point
                     samples[point] = (
@@ -363,7 +413,66 @@ class BacnetLine(Line):
         if not samples and why:
             raise NoAnswerError(why)  # a station that refuses everything is as good as silent
         self.breaker.answered()
+        if self.following is not None and (self._follower is None or self._follower.done()):
+            self._follower = asyncio.create_task(self._follow(self.following), name=f"follow {self.bus.name}")
         return samples
+
+    # Following changes of value
+
+    def _tell_following(self, batch: Sequence[Wire], found: Sequence[Value | PropertyFault]) -> None:
+        assert self.following is not None
+        clock_s, polled = asyncio.get_running_loop().time(), len(self.following.polled)
+        for wire, value in zip(batch, found, strict=True):
+            self.following.read(wire.point, value if isinstance(value, float) else None, self.now, clock_s)
+        if len(self.following.polled) != polled:
+            self._plan(self.batch_size)
+
+    async def _follow(self, following: Following) -> None:
+        """Subscribes and renews, outside the sweeps, one request at a time; ends when the station falls silent."""
+        loop = asyncio.get_running_loop()
+        self.stack.listen(
+            self.station, self.process, lambda told: following.told(told, self.bus.device_instance, self.now)
+        )
+        while not self.breaker.is_open and not self.by_library:
+            for point in following.due(loop.time()):
+                request = subscribe_request(self.process, self.properties[point], round(following.lifetime_s))
+                try:
+                    async with self.turn:
+                        answer = await self.stack.read(self.station, SUBSCRIBE_COV, request)
+                except DeviceError as refusal:
+                    self._poll_instead(point, str(refusal))
+                    continue
+                except NoAnswerError:
+                    break
+                if answer is None:
+                    self._poll_instead(point, "the station answers through a router or in segments")
+                else:
+                    following.subscribed(point, loop.time())
+            await asyncio.sleep(following.lifetime_s / 4)
+
+    def _poll_instead(self, point: str, why: str) -> None:
+        assert self.following is not None
+        self.following.refused(point, why)
+        self._plan(self.batch_size)
+
+    @property
+    def health(self) -> BusHealth:
+        told = super().health
+        if self.following is None or not self.following.polled:
+            return told
+        return replace(told, polled=tuple(f"{point}: {why}" for point, why in self.following.polled.items()))
+
+    async def close(self) -> None:
+        """Ends our subscriptions, without waiting for answers: a station has room for few."""
+        if self._follower is not None:
+            self._follower.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._follower
+            assert self.following is not None
+            for point, item in self.following.items.items():
+                if point not in self.following.polled:
+                    with contextlib.suppress(TimeoutError):
+                        self.stack.tell(self.station, SUBSCRIBE_COV, subscribe_request(self.process, item, None))
 
     def _adapts(self, refusal: DeviceError) -> bool:
         """Smaller batches from now on, if that is what the station told us it needs."""
@@ -527,6 +636,9 @@ class BacnetLine(Line):
             await self._try_library(first)
         if self.breaker.is_open:  # what comes back may be another station: it is asked again what it takes
             self._knows_size = self._adapted = False
+            if self.following is not None:
+                self.following.forget()
+                self._plan(self.batch_size)
         self.breaker.answered()
         return True
 

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
+
+from ems.bms.cov import Notice, notice
 
 READS_AT_ONCE = 256  # invoke ids
 REST_S = 60.0  # longer than any network keeps a datagram
 _ORIGINAL_UNICAST = 0x0A
 _HEAD_BYTES = 6  # BVLL and NPDU of an answer that was not routed
-COMPLEX_ACK, ERROR, REJECT, ABORT = 3, 5, 6, 7
+SIMPLE_ACK, COMPLEX_ACK, ERROR, REJECT, ABORT = 2, 3, 5, 6, 7
 
 Peer = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """A whole ComplexACK's service data."""
+    """A whole ComplexACK's service data; none of a SimpleACK."""
 
     data: bytes
 
@@ -68,6 +71,8 @@ def reply(message: bytes) -> tuple[int, int | None, Reply] | None:
         if flags & 0x0C:
             return (invoke, message[10], Odd()) if len(message) > 10 else None
         return (invoke, what, Acknowledged(message[9:])) if not flags else None
+    if kind == SIMPLE_ACK and not flags:
+        return (invoke, what, Acknowledged(b"")) if len(message) == _HEAD_BYTES + 3 else None
     if kind == ERROR and not flags:
         return invoke, what, Denied(kind, 0, message[9:])
     if (kind == REJECT and not flags) or (kind == ABORT and flags == 1):
@@ -116,6 +121,7 @@ class Datagrams(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._waiting: dict[tuple[Peer, int], tuple[int, asyncio.Future[Reply]]] = {}
         self._ids: dict[Peer, _Ids] = {}
+        self._listeners: dict[tuple[Peer, int], Callable[[Notice], None]] = {}
 
     @classmethod
     async def open(cls, host: str, timeout_s: float) -> Datagrams:
@@ -150,6 +156,18 @@ class Datagrams(asyncio.DatagramProtocol):
             end.cancel()
             del self._waiting[station, invoke]
 
+    def listen(self, station: Peer, process: int, told: Callable[[Notice], None]) -> None:
+        """Pass the notifications of a station for one of our process identifiers on."""
+        self._listeners[station, process] = told
+
+    def tell(self, station: Peer, service: int, data: bytes) -> None:
+        """Send a request whose answer nobody waits for."""
+        if self._transport is not None and not self._transport.is_closing():
+            ids = self._ids.setdefault(station, _Ids())
+            invoke = ids.take(self._loop.time(), {number for peer, number in self._waiting if peer == station})
+            ids.resting[invoke] = self._loop.time() + REST_S
+            self._transport.sendto(question(invoke, service, data), station)
+
     def _repeat(self, station: Peer, message: bytes, left: int) -> None:
         if left and self._transport is not None and (station, message[8]) in self._waiting:
             self._transport.sendto(message, station)
@@ -162,6 +180,10 @@ class Datagrams(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Peer) -> None:
         found = reply(data)
         if found is None:
+            if self._listeners and (told := notice(data)) is not None:
+                listener = self._listeners.get((addr, told.process))
+                if listener is not None:
+                    listener(told)
             return
         invoke, service, meaning = found
         asked = self._waiting.get((addr, invoke))

@@ -160,6 +160,15 @@ class Watchdog(Entry):
         return self
 
 
+class Cov(Entry):
+    """That a BACnet station is asked to tell of changes: of states, and of what has a `cov_increment`."""
+
+    lifetime_s: float = Field(
+        default=300, ge=60, le=28800, description="of a subscription; it is renewed at half of it"
+    )
+    floor_s: float = Field(default=900, gt=0, description="what was neither told nor read for so long is read")
+
+
 class DeviceType(Entry):
     """A file of `buildings/devices/`."""
 
@@ -172,6 +181,7 @@ class DeviceType(Entry):
     registers: dict[str, Register] = Field(default={})
     objects: dict[str, BacnetObject] = Field(default={})
     watchdog: Watchdog | None = None
+    cov: Cov | None = Field(default=None, description="BACnet: subscribe to changes; without it everything is polled")
     maximum_registers: int = Field(default=125, ge=1, le=125)  # in one request
     no_gaps: bool = False  # holes between registers answer with an exception
 
@@ -188,6 +198,8 @@ class DeviceType(Entry):
             raise FaultError(used, "is empty; list at least one")
         for quantity, measure in self.points.items():
             _check_name(f"{used}.{quantity}", quantity, measure)
+        if self.cov is not None and self.protocol == "modbus":
+            raise FaultError("cov", "is given, but protocol is modbus, which tells of nothing by itself; remove it")
         self._refuse_overlaps()
         if any(m.write for m in self.points.values()) and self.watchdog is None:
             raise FaultError(

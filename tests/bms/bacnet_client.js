@@ -1,5 +1,6 @@
 // A BACnet client that is not ours: obeys one JSON order a line on standard input, answers one JSON line each.
 // Orders: {do: "read", address, object: [type, instance], property, index?}, {do: "multiple", address, wanted: [...]},
+//         {do: "follow", address, object, confirmed}: subscribes, and {do: "told"}: what has been told since, in order,
 //         {do: "write", address, object, value, tag, priority}, {do: "whois", address}.
 const Client = require("@bacnet-js/client");
 const readline = require("node:readline");
@@ -28,6 +29,14 @@ async function obey(order) {
         priority: order.priority,
       });
       return "written";
+    case "follow": {
+      await client.subscribeCov(receiver, object(order.object), 5, false, order.confirmed, 60);
+      return "followed";
+    }
+    case "told": {
+      while (told.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      return told.splice(0);
+    }
     case "whois": {
       const answer = new Promise((resolve) => client.once("iAm", (message) => resolve(message.payload.deviceId)));
       client.whoIs(receiver);
@@ -37,6 +46,14 @@ async function obey(order) {
       throw new Error(`${order.do} is no order`);
   }
 }
+
+const told = [];
+const hear = ({ payload, header, invokeId }, confirmed) => {
+  told.push(payload.values.map((item) => item.value[0].value));
+  if (confirmed) client.simpleAckResponse({ address: header.sender.address }, 1, invokeId);
+};
+client.on("covNotifyUnconfirmed", (message) => hear(message, false));
+client.on("covNotify", (message) => hear(message, true));
 
 client.on("error", (error) => process.stderr.write(`${error}\n`));
 const lines = readline.createInterface({ input: process.stdin });

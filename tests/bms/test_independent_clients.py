@@ -211,6 +211,24 @@ def test_another_bacnet_stack_overrides_us_and_lets_go(site: Site, node: Node) -
     assert site.run(site.field.write([command(point, 1)])) == [Written(1)]
 
 
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_another_bacnet_stack_is_told_of_changes(site: Site, node: Node, confirmed: bool) -> None:
+    point = "mistral/tank/charge_on"
+    instance = site.district.wires[point].object_id[1]
+    assert site.run(site.field.write([command(point, None)]))
+    node.ask(point, "follow", object=[BINARY_OUTPUT, instance], confirmed=confirmed)
+    assert [values[0] for values in node.ask(point, "told")] == [1]  # released
+    assert site.run(site.field.write([command(point, 0)])) == [Written(0)]
+
+    async def tick() -> None:
+        site.servers.tick()
+
+    site.run(tick())
+    assert [values[0] for values in node.ask(point, "told")] == [0]
+    site.run(site.field.write([command(point, None)]))
+    site.servers.servers[site.district.wires[point].bus.name].notices.subscriptions.clear()  # type: ignore[union-attr]
+
+
 def test_another_bacnet_stack_is_refused_where_it_should_be(site: Site, node: Node) -> None:
     cold = "mistral/substation/supply_temperature_c"
     instance = site.district.wires[cold].object_id[1]

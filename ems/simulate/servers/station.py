@@ -11,12 +11,20 @@ import math
 import socket
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from bacpypes3 import object as standard
-from bacpypes3.apdu import ConfirmedRequestPDU, Error
+from bacpypes3.apdu import (
+    ConfirmedCOVNotificationRequest,
+    ConfirmedRequestPDU,
+    Error,
+    ErrorRejectAbortNack,
+    SimpleAckPDU,
+    UnconfirmedCOVNotificationRequest,
+)
 from bacpypes3.app import Application
 from bacpypes3.basetypes import (
     BinaryPV,
@@ -24,11 +32,12 @@ from bacpypes3.basetypes import (
     ObjectTypesSupported,
     OptionalUnsigned,
     PriorityValue,
+    PropertyValue,
     ServicesSupported,
     StatusFlags,
 )
-from bacpypes3.constructeddata import ArrayOf
-from bacpypes3.errors import PropertyError
+from bacpypes3.constructeddata import AnyAtomic, ArrayOf
+from bacpypes3.errors import ExecutionError, PropertyError
 from bacpypes3.local.device import DeviceObject
 from bacpypes3.local.networkport import NetworkPortObject
 from bacpypes3.local.object import Object as LocalObject
@@ -109,11 +118,9 @@ class Served:
 
     def _typed(self, value: float) -> Any:
         kind: str = self._cell.wire.object_id[0]
-        if kind.startswith("analog"):
-            return Real(value)
-        if not math.isfinite(value):
+        if not kind.startswith("analog") and not math.isfinite(value):
             raise PropertyError("valueNotInitialized")
-        return BinaryPV(int(value)) if kind.startswith("binary") else Unsigned(int(value))
+        return _typed(kind, value)
 
     @property
     def presentValue(self) -> Any:  # noqa: N802 - BACnet's names
@@ -200,7 +207,9 @@ class ServedDevice(DeviceObject):  # type: ignore[misc]
     @property
     def protocolServicesSupported(self) -> Any:  # noqa: N802
         supported = ServicesSupported([])
-        for name in ("readProperty", "readPropertyMultiple", "writeProperty", "whoIs", "whoHas", "iAm", "iHave"):
+        for name in (
+            "readProperty", "readPropertyMultiple", "writeProperty", "subscribeCov", "whoIs", "whoHas", "iAm", "iHave",
+        ):  # fmt: skip
             supported[getattr(supported, name)] = 1
         return supported
 
@@ -226,8 +235,21 @@ class ServedApplication(Application):  # type: ignore[misc]
     cells: dict[int, Cell]
     failing = False
 
-    # Notifications would need present values that are pushed; ours are looked up when they are read.
-    do_SubscribeCOVRequest = None  # noqa: N815 - named by the library's dispatch
+    notices: Notices
+
+    async def do_SubscribeCOVRequest(self, apdu: Any) -> None:  # noqa: N802 - named by the library's dispatch
+        """Take a subscription, renew it, or end it; what it is told of follows at once."""
+        kind, instance = apdu.monitoredObjectIdentifier
+        cell = self.cells.get(int(kind) << 22 | int(instance))
+        if cell is None:
+            raise ExecutionError(errorClass="object", errorCode="unknownObject")
+        if self.notices.refused or not self.notices.tells(cell):
+            raise ExecutionError(errorClass="object", errorCode="optionalFunctionalityNotSupported")
+        ends = apdu.issueConfirmedNotifications is None and apdu.lifetime is None
+        lifetime_s = None if ends else float(apdu.lifetime or 0)
+        confirmed = bool(apdu.issueConfirmedNotifications)
+        await self.response(SimpleAckPDU(context=apdu))
+        self.notices.subscribe(apdu.pduSource, int(apdu.subscriberProcessIdentifier), cell, lifetime_s, confirmed)
 
     async def indication(self, apdu: Any) -> None:
         if self.failing and isinstance(apdu, ConfirmedRequestPDU):
@@ -293,6 +315,13 @@ class ServedApplication(Application):  # type: ignore[misc]
         return bytes(out)
 
 
+def _typed(kind: str, value: float) -> Any:
+    """A present value as the library has it."""
+    if kind.startswith("analog"):
+        return Real(value)
+    return BinaryPV(int(value)) if kind.startswith("binary") else Unsigned(int(value))
+
+
 def _real(value: float) -> float:
     """A number as a BACnet Real carries it."""
     return float(struct.unpack(">f", struct.pack(">f", value))[0])
@@ -308,6 +337,95 @@ def _tagged(kind: str, value: float | None) -> bytes:
     return bytes([0x4E, 0x91 if kind.startswith("binary") else 0x21, int(value), 0x4F])
 
 
+@dataclass
+class _Subscription:
+    """Who is told of a cell, until when on the loop's clock (0 is for ever), and what was told last."""
+
+    to: Any
+    process: int
+    cell: Cell
+    until_s: float
+    confirmed: bool
+    told: float | None = None
+
+
+class Notices:
+    """The subscriptions of a station. `refused` and `lost` are faults on demand."""
+
+    def __init__(self, device_instance: int | None) -> None:
+        self.device_instance = device_instance
+        self.refused = False
+        self.lost = False
+        self.sent = 0
+        self.app: Any = None
+        self.subscriptions: dict[tuple[str, int, str], _Subscription] = {}
+        self._sending: set[asyncio.Task[Any]] = set()
+
+    @staticmethod
+    def tells(cell: Cell) -> bool:
+        """Whether a change is defined: of a state, or by an increment."""
+        measure = cell.wire.measure
+        assert isinstance(measure, BacnetObject)
+        return not measure.object.startswith("analog") or measure.cov_increment is not None
+
+    def subscribe(self, to: Any, process: int, cell: Cell, lifetime_s: float | None, confirmed: bool) -> None:
+        """Tell `to` of `cell` for so long; with None, no more."""
+        key = (str(to), process, cell.wire.point)
+        if lifetime_s is None:
+            self.subscriptions.pop(key, None)
+            return
+        until_s = asyncio.get_running_loop().time() + lifetime_s if lifetime_s else 0.0
+        self.subscriptions[key] = made = _Subscription(to, process, cell, until_s, confirmed)
+        self._tell(made)
+
+    def look(self) -> None:
+        """Tell of whatever has changed enough."""
+        if not self.subscriptions:
+            return
+        clock_s = asyncio.get_running_loop().time()
+        for key, item in list(self.subscriptions.items()):
+            if item.until_s and clock_s >= item.until_s:
+                del self.subscriptions[key]
+            elif _changed(item, item.cell.value):
+                self._tell(item)
+
+    def _tell(self, item: _Subscription) -> None:
+        value = item.told = item.cell.value
+        if self.lost or self.app is None:
+            return
+        kind, instance = item.cell.wire.object_id
+        known = math.isfinite(value) or kind.startswith("analog")
+        values = [
+            PropertyValue(propertyIdentifier="presentValue", value=AnyAtomic(_typed(kind, value if known else 1.0))),
+            PropertyValue(propertyIdentifier="statusFlags", value=AnyAtomic(StatusFlags([0, int(not known), 0, 0]))),
+        ]
+        clock_s = asyncio.get_running_loop().time()
+        request = (ConfirmedCOVNotificationRequest if item.confirmed else UnconfirmedCOVNotificationRequest)(
+            subscriberProcessIdentifier=item.process,
+            initiatingDeviceIdentifier=("device", self.device_instance),
+            monitoredObjectIdentifier=(kind, instance),
+            timeRemaining=int(max(0.0, item.until_s - clock_s)) if item.until_s else 0,
+            listOfValues=values,
+            destination=item.to,
+        )
+        self.sent += 1
+        task = asyncio.create_task(self._send(request))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send(self, request: Any) -> None:
+        with suppress(ErrorRejectAbortNack, asyncio.CancelledError):
+            await self.app.request(request)
+
+
+def _changed(item: _Subscription, value: float) -> bool:
+    if item.told is None or math.isfinite(value) != math.isfinite(item.told):
+        return True
+    measure = item.cell.wire.measure
+    assert isinstance(measure, BacnetObject)
+    return math.isfinite(value) and abs(value - item.told) >= (measure.cov_increment or 1e-9)
+
+
 class Station:
     """The objects of one bus. `silent`, `delay_s` and `failing` are faults on demand."""
 
@@ -320,6 +438,7 @@ class Station:
         for cell in self.cells.values():
             if cell.place is None and not cell.writable:
                 raise ValueError(f"{cell.wire.point} is no point of the world; it cannot be shown")
+        self.notices = Notices(bus.device_instance)
         self._watches = [Watch(self, cell) for cell in self.cells.values() if _is_heartbeat(cell.wire)]
         self._app: ServedApplication | None = None
 
@@ -351,22 +470,26 @@ class Station:
             f"{self.bus.host}/32:{self.bus.port}", objectIdentifier=("network-port", 1), objectName="network port"
         )
         app = ServedApplication.from_object_list([device, port, *(self._object(c) for c in self.cells.values())])
+        app.notices = self.notices
         app.cells = {_identifier(cell.wire): cell for cell in self.cells.values()}
         for link in app.link_layers.values():
             self._gate(link.server)
             await asyncio.wait_for(link.server._local_transport_ready.wait(), 5)
-        self._app = app
+        self._app = self.notices.app = app
 
     async def stop(self) -> None:
         if self._app is not None:
             self._app.close()
-            self._app = None
+            self._app = self.notices.app = None
+            self.notices.subscriptions.clear()
             await asyncio.sleep(0)
 
     def tick(self) -> None:
-        """Let the station's watchdogs look at the site's clock."""
+        """Let the station's watchdogs look at the site's clock, and tell who subscribed of what has changed."""
         for watch in self._watches:
             watch.look()
+        if not self.silent:
+            self.notices.look()
 
     def _object(self, cell: Cell) -> Any:
         kind, instance = cell.wire.object_id
