@@ -1,4 +1,8 @@
-"""Back-up and restore of a site's folder: whole databases, checked when they are made and before they are used."""
+"""Back-up and restore of a site's folder: whole databases, checked when they are made and before they are used.
+
+What the site itself knows better than any back-up stays: who was erased since, what waited in the spool, and whether a
+person has given control back to the devices.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,22 @@ import json
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from ems.slots import as_utc
+from ems.store import tombstones
 from ems.store.database import StoreError
+from ems.store.people import People
 from ems.store.requests import write_whole
-from ems.store.store import Store
+from ems.store.spool import Spool
+from ems.store.store import Store, from_us
 
 DATABASES = ("site.db", "people.db")
-BESIDE = ("site.db.spool", "handover.json")
+SPOOL, HANDOVER = "site.db.spool", "handover.json"
+BESIDE = (SPOOL, HANDOVER)
 MANIFEST = "manifest.json"
 
 
@@ -55,6 +64,7 @@ def back_up(site: Path, into: Path, now: datetime) -> Backup:
     digests = {path.name: _digest(path) for path in sorted(torn.iterdir())}
     manifest = {"made_at": as_utc(now).isoformat(), "files": digests}
     write_whole(torn / MANIFEST, json.dumps(manifest, indent=1))
+    tombstones.add(into, _erased(site))
     torn.rename(folder)
     return Backup(folder, as_utc(now), digests)
 
@@ -77,7 +87,7 @@ def restore(backup: Backup, site: Path, now: datetime) -> Path | None:
     """Put a back-up in the place of a stopped site's files. Returns where the files before it are kept, if there were.
 
     Refuses while a control process holds the site. The restored store is opened, brought to the newest form, and its
-    seals are checked before this returns.
+    seals are checked before this returns. Whoever was erased since the back-up is erased again.
     """
     site.mkdir(parents=True, exist_ok=True)
     with (site / "site.db.lock").open("a") as lock:
@@ -85,16 +95,41 @@ def restore(backup: Backup, site: Path, now: datetime) -> Path | None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BackupError(f"a control process runs in {site}; stop it before restoring") from error
+        erased = _erased(site) | tombstones.known(backup.folder.parent)  # before anything is moved: it may not be read
+        tombstones.add(site, erased)
         kept = _set_aside(site, site / f"before-restore-{as_utc(now):%Y%m%dT%H%M%SZ}")
         for name in backup.digests:
             shutil.copy2(backup.folder / name, site / name)
             _sync(site / name)
+        if kept is not None and (kept / HANDOVER).exists():
+            shutil.copy2(kept / HANDOVER, site / HANDOVER)
+            _sync(site / HANDOVER)
         with Store.open(f"sqlite:///{site / 'site.db'}") as store:
-            store.save_readings([])  # what waited in the spool
+            store.save_readings([])  # what waited in the spool of the back-up, and then in the site's own
+            for rows in [] if kept is None else Spool(kept / SPOOL).frames():
+                store.save_readings(rows)
             wrong = store.damaged_days()
+            for home, until in sorted(erased):
+                store.erase(home, until)
+        if (site / "people.db").exists():
+            with People.open(f"sqlite:///{site / 'people.db'}") as people:
+                for home, until in sorted(erased):
+                    people.erase_again(home, until)
         if wrong:
             raise BackupError(f"the restored readings are damaged: {'; '.join(wrong.values())}; use another back-up")
     return kept
+
+
+def _erased(site: Path) -> set[tuple[str, datetime]]:
+    """Who the site knows to be erased: by its list, and by its people's database as far as that can be read."""
+    erased = tombstones.known(site)
+    if (site / "people.db").exists():
+        try:
+            with closing(sqlite3.connect(f"file:{site / 'people.db'}?mode=ro", uri=True, timeout=10)) as people:
+                erased |= {(home, from_us(at)) for home, at in people.execute("SELECT home, at_us FROM erasure")}
+        except sqlite3.DatabaseError:  # damaged, or older than erasures: the list has told what there is to tell
+            return erased
+    return erased
 
 
 def _set_aside(site: Path, aside: Path) -> Path | None:

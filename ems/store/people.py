@@ -21,6 +21,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection
 
+from ems.slots import as_utc
+from ems.store import tombstones
 from ems.store.asked import Asked
 from ems.store.database import Concern, Database, Report, StoreBusy, execute, fetch_all
 from ems.store.store import from_us, to_us
@@ -298,7 +300,7 @@ class People:
         """Everything of a resident: account, helpers, wishes, messages, consents; and whom the audit's lines are about.
 
         What was measured in the home is deleted from the site's database by the control process, which reads here
-        until when (`Asked.erasures`), also after a restore.
+        until when (`Asked.erasures`). The list that a restore goes by (`ems.store.tombstones`) hears of it too.
         """
         home = account.home
         if home is None:
@@ -306,15 +308,28 @@ class People:
 
         def write(connection: Connection) -> None:
             note(connection, account.name, account.role, "erased", home, now)
-            names = [row[0] for row in fetch_all(connection, "SELECT name FROM account WHERE home = ?", (home,))]
-            for table in ("comfort_wish", "heat_now", "ticket"):
-                execute(connection, f"DELETE FROM {table} WHERE home = ?", (home,))
-            execute(connection, "DELETE FROM account WHERE home = ?", (home,))
-            for name in {home, *names}:
-                forget(connection, name)
-            execute(connection, "INSERT INTO erasure (home, at_us) VALUES (?, ?)", (home, to_us(now)))
+            _erase_home(connection, home, now)
 
         self._database.write("erase", write)
+        if self._database.is_sqlite:
+            tombstones.add(self._database.file.parent, {(home, as_utc(now))})
+
+    def erasures(self) -> set[tuple[str, datetime]]:
+        """Every home that was erased, and when."""
+        rows = self._database.read("erasures", lambda c: fetch_all(c, "SELECT home, at_us FROM erasure"))
+        return {(home, from_us(at)) for home, at in rows}
+
+    def erase_again(self, home: str, at: datetime) -> bool:
+        """The same for a home that was erased after this database was backed up. False: it knows of it already."""
+
+        def write(connection: Connection) -> bool:
+            if fetch_all(connection, "SELECT 1 FROM erasure WHERE home = ? AND at_us = ?", (home, to_us(at))):
+                return False
+            note(connection, "restore", "system", "erased", home, at)
+            _erase_home(connection, home, at)
+            return True
+
+        return self._database.write("erase again", write)
 
     def _digest(self, code: str) -> bytes:
         return hashlib.scrypt(code.encode(), salt=self._salt, n=2**14, r=8, p=1, dklen=32)
@@ -515,6 +530,16 @@ class People:
     def audit(self, count: int) -> list[Trace]:
         """The last lines of the audit, newest first."""
         return self.trail.last(count)
+
+
+def _erase_home(connection: Connection, home: str, at: datetime) -> None:
+    names = [row[0] for row in fetch_all(connection, "SELECT name FROM account WHERE home = ?", (home,))]
+    for table in ("comfort_wish", "heat_now", "ticket"):
+        execute(connection, f"DELETE FROM {table} WHERE home = ?", (home,))
+    execute(connection, "DELETE FROM account WHERE home = ?", (home,))
+    for name in {home, *names}:
+        forget(connection, name)
+    execute(connection, "INSERT INTO erasure (home, at_us) VALUES (?, ?)", (home, to_us(at)))
 
 
 def _account(row: tuple[Any, ...]) -> Account:

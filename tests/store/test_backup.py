@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,9 +10,13 @@ from pathlib import Path
 import pytest
 
 from ems.points import Quality
-from ems.store import Store
+from ems.slots import Slots
+from ems.store import Store, StoreError, tombstones
 from ems.store.backup import BackupError, back_up, read_backup, restore
+from ems.store.people import People
+from ems.store.requests import Handover
 from ems.store.space import BALLAST_BYTES, LOW_BYTES, SCARCE_BYTES, Level, Space
+from ems.store.spool import Spool
 
 NOW = datetime(2026, 3, 31, 12, 0, tzinfo=UTC)
 CHANGE = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)  # midnight before the day of 92 quarter-hours
@@ -110,3 +115,73 @@ def test_things_stop_in_order_and_the_ballast_is_freed(tmp_path: Path) -> None:
     assert space.ballast.stat().st_size == BALLAST_BYTES
     assert space.keep_ballast(Level.LOW)
     assert not space.keep_ballast(Level.SCARCE)
+
+
+def test_who_was_erased_after_the_back_up_stays_erased(tmp_path: Path) -> None:
+    site, home = tmp_path / "site", "horizon/flat-0101"
+    site.mkdir()
+    people_url, site_url = f"sqlite:///{site / 'people.db'}", f"sqlite:///{site / 'site.db'}"
+    at = int(NOW.timestamp()) - 3600
+    with People.open(people_url) as people, Store.open(site_url) as store:
+        for name, flat in (("Mme Blanc", home), ("M. Noir", "horizon/flat-0102")):
+            people.invite(name, "resident", flat, NOW - timedelta(days=9))
+            store.save_readings([(f"{flat}/energy_kwh", at, 7.0, Quality.GOOD)])
+        made = back_up(site, tmp_path / "backups", NOW - timedelta(hours=1))
+        [blanc] = [p.account for p in people.people(NOW) if p.account.name == "Mme Blanc"]
+        people.open_session(blanc, NOW)
+        people.erase(blanc, NOW)
+    restore(read_backup(made.folder), site, NOW + timedelta(hours=1))
+    with People.open(people_url) as people, Store.open(site_url) as store:
+        assert [p.account.name for p in people.people(NOW)] == ["M. Noir"]
+        assert people.erasures() == {(home, NOW)}
+        assert people.trail.broken() is None  # the chain of the audit still holds
+        latest = Slots(datetime.fromtimestamp(at, tz=UTC), 1)
+        found = store.history([f"{home}/energy_kwh", "horizon/flat-0102/energy_kwh"], latest).values
+        assert math.isnan(found[f"{home}/energy_kwh"][0]) and found["horizon/flat-0102/energy_kwh"][0] == 7.0
+    with sqlite3.connect(site / "people.db") as database:
+        names = {name for (name,) in database.execute("SELECT name FROM pseudonym")}
+    database.close()
+    assert "Mme Blanc" not in names and home not in names  # the key of the pseudonym is gone
+    assert "Blanc" not in (site / tombstones.FILE).read_text()
+
+
+def test_a_new_machine_learns_from_beside_the_back_ups_who_was_erased(tmp_path: Path) -> None:
+    old, new, backups, home = tmp_path / "old", tmp_path / "new", tmp_path / "backups", "horizon/flat-0101"
+    old.mkdir()
+    with People.open(f"sqlite:///{old / 'people.db'}") as people, Store.open(f"sqlite:///{old / 'site.db'}"):
+        people.invite("Mme Blanc", "resident", home, NOW)
+        first = back_up(old, backups, NOW)
+        people.erase(people.people(NOW)[0].account, NOW + timedelta(minutes=5))
+        back_up(old, backups, NOW + timedelta(hours=1))
+    assert restore(read_backup(first.folder), new, NOW + timedelta(hours=2)) is None
+    with People.open(f"sqlite:///{new / 'people.db'}") as people:
+        assert people.people(NOW) == []
+        people.invite("M. Neuf", "resident", home, NOW + timedelta(hours=3))
+    again = back_up(new, backups, NOW + timedelta(hours=4))
+    restore(read_backup(again.folder), new, NOW + timedelta(hours=5))
+    with People.open(f"sqlite:///{new / 'people.db'}") as people:  # who moved in later is not who was erased
+        assert [p.account.name for p in people.people(NOW)] == ["M. Neuf"]
+
+
+def test_what_waited_and_who_took_control_outlive_a_restore(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    Store.open(f"sqlite:///{site / 'site.db'}").close()
+    made = back_up(site, tmp_path / "backups", NOW)
+    Spool(site / "site.db.spool").append([("a/meter/power_kw", int(NOW.timestamp()), 3.0, Quality.GOOD)])
+    Handover(site).give("a", "the caretaker", NOW)
+    restore(read_backup(made.folder), site, NOW + timedelta(hours=1))
+    assert set(Handover(site).given()) == {"a"}
+    with Store.open(f"sqlite:///{site / 'site.db'}") as store:
+        assert store.count_readings() == 1
+
+
+def test_a_list_of_the_erased_that_nobody_can_read_stops_a_restore(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    Store.open(f"sqlite:///{site / 'site.db'}").close()
+    made = back_up(site, tmp_path / "backups", NOW)
+    (site / tombstones.FILE).write_text("[{", encoding="utf-8")
+    with pytest.raises(StoreError, match="it says who was erased"):
+        restore(made, site, NOW)
+    assert (site / "site.db").exists()
