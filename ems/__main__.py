@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import os
+import resource
 import signal
 import sys
 from contextlib import nullcontext
@@ -32,7 +34,7 @@ from ems.loop.bell import SchedulerBell
 from ems.loop.clock import FastClock, RealClock
 from ems.loop.control import Control, Event, NotLeaderError
 from ems.loop.messages import MessagesError
-from ems.loop.planner import LEARNT_FILE, ChildPlanner
+from ems.loop.planner import LEARNT_FILE, MEMORY_BYTES, ChildPlanner
 from ems.loop.release import release as release_control
 from ems.loop.site import ClockReader, Site, controlled, pages, stop_on_signals
 from ems.loop.supervise import BUSY, supervised
@@ -411,6 +413,20 @@ def plan(
         print(json.dumps(result.to_json() | {"seconds": round(seconds, 2)}))
     else:
         out.print(plan_view(result, wired, seconds, out.width, language))
+
+
+@app.command("what-if")
+def what_if(
+    buildings: Buildings = BUILDINGS,
+    folder: Annotated[Path, typer.Option(help="Where the site keeps its database and files.")] = Path("var/site"),
+) -> None:
+    """Answer what managers asked of the plan: what would it cost if? `ems run` and `ems demo` start it by themselves."""
+    from ems.what_if import answer_all
+
+    os.nice(15)  # control comes first
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    count = answer_all(read_district(buildings), Site(folder), RealClock().now)
+    err.print(f"{count} answered in {folder / 'questions'}.")
 
 
 @app.command()

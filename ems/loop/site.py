@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ems.bms import Field, dead_man
 from ems.district import District
+from ems.loop.answers import keep_answering
 from ems.loop.alive import STILL_THERE, tell_supervisor
 from ems.loop.bell import Bell
 from ems.loop.clock import Clock
@@ -126,12 +127,14 @@ async def pages(
         yield None
         return
     serving = asyncio.create_task(_serve_pages(site, folder, port, on_end))
+    answering = asyncio.create_task(keep_answering(site.folder, folder))
     try:
         yield f"http://127.0.0.1:{port}/"
     finally:
-        serving.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await serving
+        for task in (serving, answering):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
 
 async def _serve_pages(site: Site, folder: Path, port: int, on_end: Callable[[str], None]) -> None:

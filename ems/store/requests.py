@@ -73,7 +73,7 @@ class Handover:
         return known
 
     def _change(self, change: Any) -> None:
-        with _locked(self.file.with_suffix(".lock")):
+        with locked(self.file.with_suffix(".lock")):
             try:
                 self.given()
                 content = json.loads(self.file.read_text(encoding="utf-8"))
@@ -155,8 +155,8 @@ def write_whole(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Two people at once: one after the other."""
+def locked(path: Path) -> Iterator[None]:
+    """Two people at once: one after the other. `path` is a file of its own, beside what is changed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

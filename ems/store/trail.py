@@ -26,7 +26,7 @@ Deed = Literal[
     "consent given", "consent withdrawn", "exported", "erased",
     "help given", "help ended", "message sent", "message answered", "message closed",
     "point held", "hold ended", "handed back", "taken again", "out of service", "in service again",
-    "alarm acknowledged", "alarm shelved", "invited", "access ended", "token made", "token ended",
+    "alarm acknowledged", "alarm shelved", "what if asked", "invited", "access ended", "token made", "token ended",
 ]  # fmt: skip
 FIRST = bytes(32)  # what the first line is chained to
 ALL_HOMES: Deed = "comfort of all homes"

@@ -28,7 +28,10 @@ MORE: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("Hold a point", "/manager/holds", "Overrule the plan for a while; lock an asset for maintenance"),
         ("Give control back", "/manager/hand-back", "Leave a building, or the district, to its own devices"),
     ),
-    "To look ahead": (("Calendar", "/manager/calendar", "Holidays, school, clock changes, tariffs"),),
+    "To look ahead": (
+        ("What if", "/manager/scenarios", "Ask the planner what it would cost otherwise, and compare"),
+        ("Calendar", "/manager/calendar", "Holidays, school, clock changes, tariffs"),
+    ),
     "To look back": (
         ("Decisions", "/manager/decisions", "What was known, wanted, sent and found in each quarter-hour"),
         ("Plants", "/manager/plants", "What the heat pumps make of electricity, and what they should"),

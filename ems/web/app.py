@@ -39,6 +39,7 @@ from ems.web.plants import Plants
 from ems.web.reports import Reports
 from ems.web.resident import Resident
 from ems.web.sanitary import Sanitary
+from ems.web.scenarios import Scenarios
 from ems.web.settings import Settings
 from ems.web.shelf import Shelf, minute
 from ems.web.staff import Staff
@@ -144,6 +145,7 @@ def create_app(
         Calendars(pages)
         Reports(pages)
         Settings(pages)
+        Scenarios(pages, people)
         Api(pages, people)
 
     async def told(request: Request, error: Exception) -> Response:

@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 from fastapi import Response
 from starlette.exceptions import HTTPException
 
-from ems.assets import Asset, ChargePoint, Dwelling
+from ems.assets import Asset, Battery, ChargePoint, Dwelling, Photovoltaic, Supply
 from ems.district import Wire
+from ems.market import prices
 from ems.slots import SLOT
 from ems.store import Hold, People
+from ems.store.questions import Answer, Questions
 from ems.store.requests import DISTRICT, Given, Handover, RequestError
 from ems.web.access import Permission
 from ems.web.pages import Pages, Visit
@@ -20,6 +22,14 @@ from ems.web.record import Record
 
 HOURS = (1, 2, 4, 8, 24, 72)
 LEAST_REASON = 3  # characters
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a hold costs at the plan's own marginal prices: euro and kg of CO2, negative is less."""
+
+    euro: float
+    carbon_kg: float
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,9 @@ class Asked:
     reason: str
     until: datetime
     found: float | None  # what stands there now
-    cost_euro: float | None  # against the plan; None when it cannot be told
+    estimate: Estimate | None  # against the plan, at once; None when it cannot be told
+    question: int | None = None  # of the planner, who reckons it again
+    answer: Answer | None = None
 
 
 class Holds:
@@ -43,6 +55,7 @@ class Holds:
         self.people = people
         pages.route("/manager/holds", Permission.MANAGER, self.show)
         pages.route("/manager/holds", Permission.MANAGER, self.ask, "POST")
+        pages.route("/manager/holds/{number}", Permission.MANAGER, self.show_one)
         pages.route("/manager/hand-back", Permission.MANAGER, self.show_hand_back)
         pages.route("/manager/hand-back", Permission.MANAGER, self.hand_back, "POST")
 
@@ -82,7 +95,10 @@ class Holds:
         match visit.given("do", 12):
             case "ask":
                 found = self._asked(visit)
-                return self._show(visit, found, 422) if isinstance(found, str) else self._show(visit, asked=found)
+                if isinstance(found, str):
+                    return self._show(visit, found, 422)
+                number = self._question(found, visit)
+                return self._show(visit, asked=found) if number is None else visit.to(f"/manager/holds/{number}")
             case "hold":
                 found = self._asked(visit)
                 if isinstance(found, str):
@@ -130,8 +146,42 @@ class Holds:
         now = self.pages.now()
         until = now + timedelta(hours=int(hours))
         sample = self.pages.samples().get(point)
-        cost = cost_euro(self.pages.record("en"), wire, value, now, until)
+        cost = estimate(self.pages.record("en"), wire, value, now, until)
         return Asked(wire, value, int(hours), reason, until, None if sample is None else sample.usable, cost)
+
+    def _question(self, asked: Asked, visit: Visit) -> int | None:
+        """Ask the planner what it would cost; None when it cannot be asked now."""
+        if self.pages.folder is None:
+            return None
+        try:
+            return Questions(self.pages.folder).ask(
+                "hold", asked.wire.point, asked.value, visit.who.name, self.pages.now(), asked.until, asked.reason
+            )
+        except RequestError:
+            return None
+
+    def show_one(self, visit: Visit, number: str) -> Response:
+        """What a hold would cost, before it is confirmed: estimated at once, reckoned when the planner has answered."""
+        if self.pages.folder is None or not number.isascii() or not number.isdigit() or len(number) > 9:
+            raise HTTPException(404)
+        questions, now = Questions(self.pages.folder), self.pages.now()
+        question = questions.one(int(number))
+        wire = None if question is None or question.what != "hold" else self._points().get(question.subject)
+        if question is None or question.until is None or wire is None or question.until <= now:
+            raise HTTPException(404)
+        sample = self.pages.samples().get(wire.point)
+        asked = Asked(
+            wire=wire,
+            value=question.amount,
+            hours=round((question.until - question.at) / timedelta(hours=1)),
+            reason=question.reason,
+            until=question.until,
+            found=None if sample is None else sample.usable,
+            estimate=estimate(self.pages.record("en"), wire, question.amount, now, question.until),
+            question=question.number,
+            answer=questions.answer_of(question.number),
+        )
+        return self._show(visit, asked=asked)
 
     def _points(self) -> dict[str, Wire]:
         """What may be held: everything we write but what belongs to a person, and our own sign of life."""
@@ -190,18 +240,28 @@ def handed_back(pages: Pages) -> dict[str, Given]:
         return {DISTRICT: Given("?", pages.now(), "")}
 
 
-def cost_euro(record: Record, wire: Wire, value: float, start: datetime, until: datetime) -> float | None:
-    """What holding a power costs against the plan, at the plan's prices of energy; None for what is no power.
+def estimate(record: Record, wire: Wire, value: float, start: datetime, until: datetime) -> Estimate | None:
+    """What holding a power costs against the plan, at what one kWh more costs at its supply point in each slot.
 
-    A first estimate: what the plan would then do elsewhere is not in it.
+    Of batteries and roofs; None for what the plan does otherwise in ways that no price tells. What the plan would then
+    do elsewhere is not in it.
     """
-    slots = record.slots
-    row = record.record.get("plan", {}) and record.record["plan"].get("flows", {}).get(
-        f"{wire.point.rpartition('/')[0]}/power_kw"
-    )
-    price = next(iter(record.prices.values()), None)
-    if slots is None or not row or price is None or wire.quantity != "power_setpoint_kw":
+    slots, name = record.slots, wire.point.rpartition("/")[0]
+    asset = record.district.assets.get(name)
+    row = record.flow(f"{name}/power_kw")
+    if slots is None or not row or not isinstance(asset, Battery | Photovoltaic):
         return None
+    supply = record.district.asset(asset.supply, Supply)
+    contract = record.district.contracts[supply.contract]
+    marginal = record.marginal(supply.name) or prices(contract, slots).import_per_kwh.tolist()
     first = max((start - slots.start) // SLOT, 0)
     last = min(math.ceil((until - slots.start) / SLOT), slots.count)
-    return float(sum((value - row[i]) * slots.hours * price[i] for i in range(first, last)))
+    match asset:
+        case Battery() if wire.quantity == "power_setpoint_kw":
+            more = [value - row[i] for i in range(first, last)]
+        case Photovoltaic() if wire.quantity == "limit_share":
+            more = [max(-row[i] - value * asset.peak_kw, 0.0) for i in range(first, last)]
+        case _:
+            return None
+    euro = sum(kw * slots.hours * marginal[i] for kw, i in zip(more, range(first, last), strict=True))
+    return Estimate(float(euro), sum(more) * slots.hours * contract.carbon_kg_per_kwh)

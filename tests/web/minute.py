@@ -57,7 +57,7 @@ def decision(district: District, at: datetime = NOW - timedelta(minutes=4), coun
             "issued_at": at.isoformat(),
             "status": "optimal",
             "flows": flows,
-            "states": {},
+            "states": {f"{battery}/energy_kwh": [100.0] * (count - 9) + [0.0] * 10},
             "cost_terms": {"energy": 812.5, "network": 100.25, "stores": -50.0, "unserved": 0.0, "surprise_term": 3.0},
             "reasons": [
                 {"asset": battery, "fr": "charge la nuit", "en": "charges at night", "euro": 4.2},
@@ -86,7 +86,9 @@ def decision(district: District, at: datetime = NOW - timedelta(minutes=4), coun
             f"{home.partition('/')[0]}/homes/power_kw": {
                 "model": "last-week",
                 "fallback": "",
+                "low": [15.0] * count,
                 "median": [20.0] * count,
+                "high": [30.0] * count,
             },
             "station/weather/outdoor_temperature_c": {"model": "x", "fallback": "no weather file", "median": []},
         },

@@ -29,6 +29,7 @@ from ems.web.pages import TABS
 from ems.web.record import OUTCOMES
 from ems.web.reports import WAYS
 from ems.web.resident import TITLES
+from ems.web.scenarios import CHOICES
 from ems.web.settings import ROOMS, VALUES
 from ems.web.staff import ROLE_NAMES
 from ems.web.usual import Verdict
@@ -56,7 +57,7 @@ def made_up(district: District) -> set[str]:
     fixed |= {state.value for state in State} | {name for _, name, *_ in SENSORS} | set(get_args(Orientation))
     fixed |= {text for pages in MORE.values() for title, _, line in pages for text in (title, line)} | set(MORE)
     fixed |= set(ROLE_NAMES.values()) | set(WAYS) | set(ROOMS.values()) | {text for text, _ in VALUES.values()}
-    fixed |= {title for title, *_ in LEAKS.values()} | set(CALENDAR)
+    fixed |= {title for title, *_ in LEAKS.values()} | set(CALENDAR) | {text for *_, text in CHOICES}
     fixed |= {*get_args(Deed), *LOOKS, *SAYINGS.values(), *PURPOSES.values(), *dict(STEPS).values()}
     fixed |= {verdict.value for verdict in Verdict}
     names = {n.partition("/")[2].replace("-", " ") for n, a in district.assets.items() if not isinstance(a, Dwelling)}

@@ -14,6 +14,7 @@ from ems.points import Quality, Sample
 from ems.series import Floats
 from ems.slots import SLOT, Slots, floor
 from ems.store import Departure, Hold, People, Store, Trouble
+from ems.store.questions import Answer, Case, Questions
 from ems.store.requests import Handover
 from tests.web.minute import NOW, decision, samples
 
@@ -194,7 +195,28 @@ def ask(people: People, folder: Path, now: datetime = NOW) -> None:
         "manager",
     )
     people.asked.take_out("jardins/tank", "détartrage", who, now - timedelta(days=1))
+    wonder(folder, now)
     Handover(folder).give("shops", "chief", now - timedelta(minutes=20), "travaux de l'enseigne")
+
+
+def wonder(folder: Path, now: datetime = NOW) -> None:
+    """Three questions of managers: one answered (50 euro and 12 kg more), one that failed, one that waits."""
+    questions = Questions(folder)
+    start, day = floor(now), np.arange(192) / 96
+    cases = {
+        name: Case(
+            terms={"energy": 2400.0 + more, "network": 1070.0, "stores": -800.0, "comfort": more / 5},
+            bought_kwh=21_000 - 4 * more, sold_kwh=120.0, peak_kw=600.0 - more, carbon_kg=1090.0 + 0.24 * more,
+            short_euro=more / 5, grid_kw=np.round(450 + (150 - more) * np.sin(day * 2 * np.pi), 1).tolist(),
+        )
+        for name, more in (("now", 0.0), ("asked", 50.0))
+    }  # fmt: skip
+    questions.ask("price", "", 1.2, "chief", now - timedelta(hours=1))
+    questions.answer(1, Answer(now, 44.0, start, 15, 0.8, cases))
+    questions.ask("plant", "plant-a/heat-pumps", 0.0, "chief", now - timedelta(minutes=30))
+    questions.answer(2, Answer(now, 600.0, trouble="no answer within 600 s"))
+    until = now + timedelta(hours=4)
+    questions.ask("hold", "parking/battery/power_setpoint_kw", 12.5, "chief", now, until, "essai des onduleurs")
 
 
 def unruly(district: District, now: datetime = NOW) -> dict[str, Sample]:

@@ -1,0 +1,89 @@
+"""What would it cost if: two plans from the same readings, and a question about what is not there is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ems.assets import Battery, Plant
+from ems.district import District, read_district
+from ems.dry_run import Known, from_scenario
+from ems.loop.clock import RealClock
+from ems.loop.site import Site
+from ems.store.questions import Question, Questions
+from ems.what_if import QuestionError, answer_all, answered, otherwise
+from tests.small_district import copy_small_district
+
+SCENARIO = Path(__file__).parents[1] / "scenarios" / "ordinary"
+COUNT = 24  # quarter-hours
+
+
+@pytest.fixture(scope="module")
+def district(tmp_path_factory: pytest.TempPathFactory) -> District:
+    return read_district(copy_small_district(tmp_path_factory.mktemp("small")))
+
+
+@pytest.fixture(scope="module")
+def known(district: District) -> Known:
+    return from_scenario(district, SCENARIO, 1)
+
+
+def question(known: Known, what: str, amount: float = 0.0, subject: str = "") -> Question:
+    at = known.snapshot.at
+    return Question(1, what, subject, amount, "chief", at, at + timedelta(hours=2))  # type: ignore[arg-type]
+
+
+def test_dearer_energy_costs_more_and_is_compared_with_the_same_day(district: District, known: Known) -> None:
+    """Energy twice as dear: the same kWh would cost twice as much, and a plan may only do better than that."""
+    found = answered(district, known, question(known, "price", 2.0), COUNT)
+    now, asked = found.cases["now"], found.cases["asked"]
+    assert found.start is not None and len(now.grid_kw) == len(asked.grid_kw) == COUNT
+    assert now.terms["energy"] < asked.terms["energy"] <= 2 * now.terms["energy"] * 1.05
+    assert found.more_euro is not None and found.more_euro > 0
+    assert now.peak_kw == pytest.approx(max(now.grid_kw), abs=0.1)
+    assert now.bought_kwh >= sum(now.grid_kw) / 4 - 0.1  # what is sold elsewhere is not taken off
+
+
+def test_a_battery_held_still_does_not_make_the_plan_cheaper(district: District, known: Known) -> None:
+    battery = next(iter(district.of(Battery)))
+    asked = question(known, "hold", 0.0, f"{battery}/power_setpoint_kw")
+    other, seen = otherwise(district, known, asked)
+    assert other is district and seen.snapshot.holds[asked.subject].value == 0
+    found = answered(district, known, asked, COUNT)
+    assert found.more_euro is not None and found.doubt_euro is not None
+    assert found.more_euro >= -found.doubt_euro - 0.01
+
+
+def test_what_is_asked_is_changed_and_nothing_else(district: District, known: Known) -> None:
+    battery, plant = next(iter(district.of(Battery))), next(iter(district.of(Plant)))
+    other, _ = otherwise(district, known, question(known, "battery", 2.0))
+    assert other.asset(battery, Battery).capacity_kwh == 2 * district.asset(battery, Battery).capacity_kwh
+    assert other.asset(plant, Plant) == district.asset(plant, Plant)
+    _, seen = otherwise(district, known, question(known, "battery", 0.0))
+    assert seen.snapshot.out_of_service == frozenset(district.of(Battery))
+    _, seen = otherwise(district, known, question(known, "plant", subject=plant))
+    assert seen.snapshot.out_of_service == {plant}
+    other, _ = otherwise(district, known, question(known, "comfort", 1.0))
+    assert other.comfort["home"].floor_c == district.comfort["home"].floor_c + 1
+    assert other.comfort["offices"] == district.comfort["offices"]
+
+
+def test_what_the_district_does_not_have_is_refused(district: District, known: Known) -> None:
+    for asked in (question(known, "plant", subject="x/y"), question(known, "hold", 1.0, "x/y/power_setpoint_kw")):
+        with pytest.raises(QuestionError, match="x/y"):
+            otherwise(district, known, asked)
+    battery = next(iter(district.of(Battery)))
+    endless = replace(question(known, "hold", 1.0, f"{battery}/power_setpoint_kw"), until=None)
+    with pytest.raises(QuestionError):
+        otherwise(district, known, endless)
+
+
+def test_who_asks_where_no_site_has_run_is_told_so(district: District, tmp_path: Path) -> None:
+    questions = Questions(tmp_path)
+    number = questions.ask("price", "", 1.2, "chief", RealClock().now())
+    assert answer_all(district, Site(tmp_path), RealClock().now) == 1
+    answer = questions.answer_of(number)
+    assert answer is not None and "site.db" in answer.trouble and questions.waiting() == []
