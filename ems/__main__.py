@@ -26,6 +26,7 @@ from ems.bms import StandingError
 from ems.bms.scan_command import scan
 from ems.campaign.command import app as campaign
 from ems.campaign.power_cuts import NoStraceError
+from ems.commission.command import commission
 from ems.demo import DemoSettings, DistrictGoneError, FolderTakenError, demo, report
 from ems.demo import Progress as Step
 from ems.district import District, DistrictError, describe, out_of_date, read_district, relocate, write_schemas
@@ -65,6 +66,7 @@ SCENARIOS = defaults.folder("scenarios")
 
 app.command()(simulate)
 app.command()(scan)
+app.command()(commission)
 app.add_typer(campaign, name="campaign")
 app.add_typer(forecast_app, name="forecast")
 app.add_typer(shadow_app, name="shadow")

@@ -30,7 +30,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "planner": ("optimise",),
     "store": ("store",),
     "plant": ("simulate",),
-    "field": ("bms",),
+    "field": ("bms", "commission"),
     "loop": ("loop",),
     "campaign": ("campaign",),
     "web": ("web",),

@@ -172,6 +172,17 @@ class Stack:
             self._decodes = False
         return name, found
 
+    async def identity(self, address: str, instance: int) -> dict[str, str]:
+        """What a station says of itself. Not while the stack serves sweeps, as `objects`."""
+        station, device = Address(address), ObjectIdentifier(("device", instance))
+        self._decodes = True
+        try:
+            keys = ("vendor-name", "model-name", "firmware-revision", "application-software-version")
+            told = {key.replace("-", " "): await self._said(station, device, key) for key in keys}
+        finally:
+            self._decodes = False
+        return {key: text for key, text in told.items() if text}
+
     async def _said(self, station: Address, identifier: ObjectIdentifier, key: str) -> str:
         try:
             return str(await self._app.read_property(station, identifier, key))
@@ -488,6 +499,27 @@ class BacnetLine(Line):
             missing = found.error_code == VALUE_NOT_INITIALIZED
             return Sample(None, Quality.MISSING if missing else Quality.UNREACHABLE, self.now)
         return self.sample(point, math.nan if found is None else found)
+
+    # For a person who commissions
+
+    async def identity(self, wire: Wire) -> dict[str, str]:
+        if self.breaker.is_open or self.bus.device_instance is None:
+            return {}
+        async with self.turn:
+            return await self.stack.identity(self.bus.address, self.bus.device_instance)
+
+    async def priorities(self, wire: Wire) -> dict[int, float] | None:
+        if wire.measure.write is None or self.breaker.is_open:
+            return None
+        item = self.properties[wire.point]
+        slots = [_slot(item, number) for number in range(1, 17)]
+        try:
+            found = await self._read(slots)
+        except NoAnswerError:
+            return None
+        if any(not isinstance(found.get(slot), float | None) or slot not in found for slot in slots):
+            return None
+        return {slot.index: value for slot in slots if slot.index and isinstance(value := found[slot], float)}
 
     # Writing
 

@@ -194,6 +194,16 @@ class Field:
             if (item := self._standing.get(point)) is not None:
                 item.command = replace(item.command, expires_at=until)
 
+    # For a person who commissions
+
+    async def identity(self, point: str) -> dict[str, str]:
+        """What the device of a point says of itself: maker, model, firmware; nothing where it says nothing."""
+        return await self._line_of[point].identity(self.wires[point])
+
+    async def priorities(self, point: str) -> dict[int, float] | None:
+        """Who holds a BACnet output at which value, by priority; None where there are no priorities or no answer."""
+        return await self._line_of[point].priorities(self.wires[point])
+
     # Inside
 
     def _tell(self, now: datetime) -> None:

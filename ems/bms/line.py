@@ -76,6 +76,14 @@ class Line(ABC):
         """The samples of the sweep that began; None when it takes a `read` to bring in the rest."""
         return None
 
+    async def identity(self, wire: Wire) -> dict[str, str]:
+        """What the device of a wire says of itself; nothing where it says nothing."""
+        return {}
+
+    async def priorities(self, wire: Wire) -> dict[int, float] | None:
+        """Who holds the point, by priority; None where there are no priorities or they cannot be read."""
+        return None
+
     async def close(self) -> None:  # noqa: B027 - a line without a connection has nothing to close
         """Let go of the connection."""
 

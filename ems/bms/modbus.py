@@ -427,6 +427,24 @@ class ModbusLine(Line):
             )
         return list(answer.registers)
 
+    async def identity(self, wire: Wire) -> dict[str, str]:
+        """Read Device Identification (function 43/14), which few devices know."""
+        if self.breaker.is_open:
+            return {}
+        try:
+            async with self.turn:
+                client = await self.connected()
+                answer = await client.read_device_information(read_code=1, object_id=0, device_id=wire.device.unit)
+        except (NoAnswerError, ModbusException, OSError):
+            self.discard()
+            return {}
+        told = {} if answer.isError() else getattr(answer, "information", {})
+        return {
+            name: text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+            for number, name in enumerate(("vendor", "product", "revision"))
+            if (text := told.get(number))
+        }
+
     # Probing
 
     def silent(self) -> list[Hashable]:

@@ -203,6 +203,7 @@ class ServedDevice(DeviceObject):  # type: ignore[misc]
 
     vendorName = VENDOR  # noqa: N815
     modelName = "simulated controller"  # noqa: N815
+    firmwareRevision = "simulated"  # noqa: N815
 
     @property
     def protocolServicesSupported(self) -> Any:  # noqa: N802
