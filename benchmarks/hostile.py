@@ -43,7 +43,7 @@ UNITS = 6
 TIMEOUT_S = 0.03
 PATIENCE = Patience(0.004, 0.02)
 HANG_S = 2.0
-LINE_SHARE = 20  # every so manieth frame comes over a serial line, which is slow
+LINE_SHARE = 40  # one frame in so many comes over a serial line, which is slow
 LAG_S = 0.005  # the machine was away for so long: what nobody heard then is not our fault
 
 METER = DeviceType.model_validate({
@@ -364,7 +364,11 @@ class SerialMeters(Gateway):
         self.master = master
 
     def readable(self) -> None:
-        question = os.read(self.master, 4096)
+        questions = os.read(self.master, 4096)  # several, when the machine was away and the first were given up
+        for at in range(0, len(questions), 8):
+            self.reply_on_line(questions[at : at + 8])
+
+    def reply_on_line(self, question: bytes) -> None:
         if len(question) != 8 or rtu.crc(question[:6]) != question[6:]:
             self.tally.crashed(f"{question.hex(' ')} is no question")
             return

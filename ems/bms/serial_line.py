@@ -85,6 +85,9 @@ class SerialLine(Train):
 
     def _speak(self) -> None:
         """Send the running question, as soon as the line has been silent for long enough."""
+        self._readable()  # what has come and nobody looked at: a late answer, while this process was away
+        if self._ended is None:
+            return
         now = self._loop.time()
         if (early_s := self._quiet_from + rtu.gap_s(self._baud) - now) > 0:
             if now < self._deadline:
@@ -106,7 +109,8 @@ class SerialLine(Train):
         except OSError as fault:
             self._lost(fault)
             return
-        self._quiet_from = max(self._quiet_from, self._loop.time())
+        if data:
+            self._quiet_from = max(self._quiet_from, self._loop.time())
         if not self._asking or self._ended is None:
             return  # nobody asks: late, or noise
         self._buffer += data
