@@ -205,6 +205,7 @@ async def _demo(
                 sweep_every=timedelta(minutes=settings.sweep_minutes),
                 on_event=on_event,
                 on_cycle=lambda control: on_cycle(control, plant),
+                asks_homes=settings.port != 0,  # nobody can be asked without pages
             ) as control,
             pages(site, settings.buildings, settings.port) as address,
         ):

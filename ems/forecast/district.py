@@ -210,8 +210,10 @@ def _meters(district: District, seen: _Seen, whole: Calendar) -> list[_Meter]:
         for load in district.of(BaseLoad).values()
     ]
     for building, flats in homes.items():
-        past = _sum_of_flats(np.stack([seen.of(f.point("power_kw")) for f in flats]))
-        meters.append(_Meter(f"{building}/homes/power_kw", past, typical.homes_kw(flats, whole)))
+        # The sum is kept as such where homes are asked before anything of theirs is.
+        point = f"{building}/homes/power_kw"
+        past, summed = seen.of(point), _sum_of_flats(np.stack([seen.of(f.point("power_kw")) for f in flats]))
+        meters.append(_Meter(point, np.where(np.isfinite(past), past, summed), typical.homes_kw(flats, whole)))
     for tank in district.of(Tank).values():
         flats = homes.get(tank.building, [])
         draw = _metered_draw_kw(tank, flats, seen, whole) if flats else _balanced_draw_kw(tank, seen)

@@ -29,6 +29,7 @@ from ems.loop.bell import Bell
 from ems.loop.clock import Clock, FastClock, RealClock
 from ems.loop.events import Event, OnEvent, Settings, Totals
 from ems.loop.hands import Delivery, Hands, release_of
+from ems.loop.homes import Homes
 from ems.loop.lead import Lead, NotLeaderError, seconds_awake_or_not
 from ems.loop.minutes import Minutes, Reading
 from ems.loop.patience import PatientStore
@@ -97,11 +98,12 @@ class Control:
         self.lead = Lead(self.patient, settings, (real or RealClock()).now, elapsed)
         self.hands = Hands(district, field_link, self.patient, self.lead, clock, self.watch, self.totals)
         field_link.guard_writes(self.lead.objection)
-        self.wishes = Wishes(settings.folder, district, self.hands, self.patient, self.watch)
+        self.wishes = Wishes(settings.folder, district, self.hands, self.patient, self.watch, settings.asks_homes)
+        self.homes = Homes(district)
         self.upkeep = Upkeep(settings.folder if settings.watches_disk else None, self.patient, self.watch)
         self._forecasts: dict[str, Forecast] = {}  # the last ones made, for a plan that must be shifted
         self._timing: dict[str, float] = {}  # of the running cycle
-        looked_at = dict.fromkeys([*history_points(district), *observed_points(district)])
+        looked_at = dict.fromkeys([*history_points(district), *observed_points(district), *self.homes.sums])
         self._recent = Recent(store.history, list(looked_at))
         measured = frozenset(p for p, w in district.wires.items() if not w.writable)
         self._minutes = Minutes(measured, settings.sweep_every)
@@ -465,15 +467,22 @@ class Control:
         await self._save(self._minutes.add(samples, now))
 
     async def _save(self, readings: list[Reading]) -> None:
-        """Stores what is known. While the database is held, readings wait in the store's own file."""
+        """Stores what is known and may be kept. While the database is held, readings wait in the store's own file."""
+        agreed, latest = await self.wishes.agreements(), self.samples
+        if agreed is not None:
+            readings = self.homes.of_readings(readings, agreed)
+            latest = {p: s for p, s in latest.items() if self.homes.may_show(p, agreed)}
         with contextlib.suppress(StoreBusy):
             self.totals.readings_stored += await self.patient.call(
                 lambda: self.store.save_readings(readings), timedelta(0)
             )
-            await self.patient.call(lambda: self.store.save_latest(self.samples), timedelta(0))
+            await self.patient.call(lambda: self.store.save_latest(latest), timedelta(0))
 
     async def keep(self, series: list[tuple[str, Slots, Floats]]) -> None:
         """Stores whole series that did not come from a sweep: an imported or simulated past."""
+        agreed = await self.wishes.agreements()
+        if agreed is not None:
+            series = self.homes.of_series(series, agreed)
         stored = await self.patient.call(lambda: self.store.save_series(series))
         self._recent.forget()
         self.totals.readings_stored += stored

@@ -69,6 +69,7 @@ class Settings:
     exit_patience: timedelta = timedelta(seconds=6)  # the same once the field is given back
     lease: timedelta = timedelta(minutes=3)  # leadership that nobody renews ends after this
     pulse: timedelta = timedelta(seconds=0.1)  # how often watchdogs, leadership and requests are looked at
+    asks_homes: bool = True  # what homes use is kept with their agreement; False where homes are made up
     watches_disk: bool = True  # False in a simulation, whose disk is nobody's
     shadow: bool = False  # everything but the write
     threads: bool = True  # the store works beside the loop; False in a simulation, where order must not vary

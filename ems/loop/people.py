@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from ems.district import District
 from ems.loop.asked import Wanted
 from ems.loop.hands import Hands
+from ems.loop.homes import Agreements
 from ems.loop.patience import PatientStore
 from ems.loop.watch import Watch
 from ems.slots import as_utc
@@ -22,7 +23,13 @@ class Wishes:
     """The handover and the inbox of one site, as the loop follows them. Without a folder nobody can ask."""
 
     def __init__(
-        self, folder: Path | None, district: District, hands: Hands, store: PatientStore, watch: Watch
+        self,
+        folder: Path | None,
+        district: District,
+        hands: Hands,
+        store: PatientStore,
+        watch: Watch,
+        asks_homes: bool = True,
     ) -> None:
         self._handover = None if folder is None else Handover(folder)
         self._requests = None if folder is None else Requests(folder)
@@ -31,8 +38,12 @@ class Wishes:
         self._store = store
         self._watch = watch
         self._asked = None if folder is None else folder / "people.db"
+        self._asks_homes = asks_homes and folder is not None
         self._reading: Asked | None = None
         self._erased: dict[str, datetime] = {}
+        self._withdrawn: dict[tuple[str, str], datetime] = {}
+        self._agreed: Agreements = {}
+        self._stripping: dict[str, datetime] = {}  # homes whose name still stands in older decision records
         self._seen: tuple[int, int] | None = None
         self._given: dict[str, Given] = {}
 
@@ -95,16 +106,36 @@ class Wishes:
             self._reading = Asked.read_only(f"sqlite:///{self._asked}")
         return self._reading
 
+    async def agreements(self) -> Agreements | None:
+        """By purpose, the homes that agreed to it, as last read. None: nobody can be asked here."""
+        if not self._asks_homes:
+            return None
+        reading = self._asked_of()
+        if reading is not None:
+            with suppress(StoreError):  # the wishes say so in the same quarter-hour
+                self._agreed = await self._store.call(reading.agreements, timedelta(0))
+        return self._agreed
+
     async def _erase(self) -> None:
-        """Deletes what was measured of those who asked for it; again at each start, lest a restore brought it back."""
+        """Deletes what was kept of those who asked for it; again at each start, lest a restore brought it back."""
         reading = self._asked_of()
         if reading is None:
             return
-        wanted = await self._store.call(reading.erasures)
-        for home, until in wanted.items():
+        store = self._store.store
+        for home, until in (await self._store.call(reading.erasures)).items():
             if self._erased.get(home) != until:
-                await self._store.at_exit(partial(self._store.store.erase, home, until))
+                await self._store.at_exit(partial(store.erase, home, until))
+                self._stripping[home] = until
                 self._erased[home] = until
+        for (home, purpose), until in (await self._store.call(reading.withdrawals)).items():
+            if self._withdrawn.get((home, purpose)) != until:
+                days = purpose != "daily" and home in (await self.agreements() or {}).get("daily", ())
+                await self._store.at_exit(partial(store.forget_electricity, home, until, but_midnights=days))
+                self._withdrawn[home, purpose] = until
+        for home, until in list(self._stripping.items()):
+            # Some records at a time: a year of them would hold up the loop.
+            if not await self._store.at_exit(partial(store.strip_decisions, home, until)):
+                del self._stripping[home]
 
     async def answer(self) -> None:
         """Does what waits in the inbox."""

@@ -66,8 +66,12 @@ async def controlled(
     on_cycle: Callable[[Control], Awaitable[None]],
     bacnet_address: str | None = None,
     shadow: bool = False,
+    asks_homes: bool = True,
 ) -> AsyncIterator[Control]:
-    """A control loop with its field open; field and planner are closed behind it. `shadow`: it writes nothing."""
+    """A control loop with its field open; field and planner are closed behind it. `shadow`: it writes nothing.
+
+    `asks_homes`: what homes use is kept with their agreement, else without (they are made up).
+    """
     dead = nullcontext() if shadow else dead_man(site.folder, lambda text: on_event(Event(clock.now(), "alarm", text)))
     async with dead as mirror:
         link = Field(district.wires, bacnet_address=bacnet_address, mirror=mirror)
@@ -85,6 +89,7 @@ async def controlled(
                     folder=site.folder,
                     weather_file=site.weather_file,
                     sweep_every=sweep_every,
+                    asks_homes=asks_homes,
                     shadow=shadow,
                 ),
                 on_event=on_event,

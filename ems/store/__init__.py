@@ -5,11 +5,12 @@
 
 from ems.store.alarm_kinds import KINDS, Kind, Severity
 from ems.store.alarms import Alarm, Alarms, AlarmState, Trouble
-from ems.store.asked import ELECTRIC, REGISTER, Asked, ComfortWish, Departure, Hold, Maintenance, Reservation
+from ems.store.asked import Asked, ComfortWish, Departure, Hold, Maintenance, Reservation
 from ems.store.database import Concern, StoreBusy, StoreError, sqlite_concern
 from ems.store.journal import Journal, JournalError, Run
 from ems.store.leadership import HeldBy, Leadership, LeadershipLost, Lease
 from ems.store.people import Account, People, Person, Published, Role, Session
+from ems.store.readings import ELECTRIC, REGISTER
 from ems.store.store import Store
 from ems.store.tickets import Ticket, Tickets
 from ems.store.trail import Deed, Trace

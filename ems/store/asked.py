@@ -16,9 +16,6 @@ from ems.store.database import Concern, Database, execute, fetch_all
 from ems.store.store import from_us, to_us
 from ems.store.trail import Deed, note
 
-REGISTER = "energy_kwh"  # of a home's electricity meter
-ELECTRIC = (REGISTER, "export_energy_kwh", "power_kw", "voltage_v")  # what it tells; kept with agreement alone
-
 
 @dataclass(frozen=True)
 class ComfortWish:
@@ -247,7 +244,10 @@ class Asked:
     # What may be kept
 
     def agreements(self) -> dict[str, frozenset[str]]:
-        """By purpose, the homes that agreed to it: somebody who lives there said yes, and nobody no."""
+        """By purpose, the homes that agreed to it: somebody who lives there said yes, and nobody no.
+
+        Quarter-hours hold the days: who does not agree to days does not agree to the load curve either.
+        """
         sql = """
             SELECT c.purpose, a.home FROM consent c JOIN account a ON a.id = c.account_id WHERE a.role = 'resident'
             GROUP BY c.purpose, a.home HAVING min(c.given) = 1
@@ -255,6 +255,7 @@ class Asked:
         found: dict[str, set[str]] = {}
         for purpose, home in self._database.read("agreements", lambda c: fetch_all(c, sql)):
             found.setdefault(purpose, set()).add(home)
+        found["load curve"] = found.get("load curve", set()) & found.get("daily", set())
         return {purpose: frozenset(homes) for purpose, homes in found.items()}
 
     def withdrawals(self) -> dict[tuple[str, str], datetime]:

@@ -37,6 +37,9 @@ CODES: dict[Quality, int] = {
 QUALITIES = {code: quality for quality, code in CODES.items()}
 _USABLE = CODES[Quality.SUBSTITUTED]
 
+REGISTER = "energy_kwh"  # of a home's electricity meter
+ELECTRIC = (REGISTER, "export_energy_kwh", "power_kw", "voltage_v")  # what it tells; kept with agreement alone
+
 _HOUR = 3600
 _EARLIEST = 946_684_800  # 2000-01-01: a device whose clock was reset says 1970
 _LATEST = 4_102_444_800  # 2100-01-01
@@ -56,6 +59,11 @@ SELECT r.point_id, r.at, ?, ?, 1 FROM reading r WHERE r.point_id = ? AND r.at = 
 ON CONFLICT (point_id, at) DO UPDATE
 SET value = excluded.value, quality = excluded.quality, times = reading_conflict.times + 1
 WHERE reading_conflict.value <> excluded.value
+"""
+DISBELIEVED = """
+INSERT INTO disbelieved (point_id, at, raw, quality, times) VALUES (?, ?, ?, ?, 1)
+ON CONFLICT (point_id, at) DO UPDATE
+SET raw = excluded.raw, quality = excluded.quality, times = disbelieved.times + 1
 """
 _HOURS = f"""
 INSERT INTO hourly (point_id, hour, n, total, lowest, highest)

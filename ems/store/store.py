@@ -9,7 +9,7 @@ import json
 import threading
 import zlib
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -18,9 +18,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ems.points import Sample
+from ems.points import Quality, Sample
 from ems.series import Floats, History
-from ems.slots import SLOT_SECONDS, Slots, as_utc
+from ems.slots import SLOT_SECONDS, Slots, as_utc, slot_number
 from ems.snapshot import Override
 from ems.store import readings, seal
 from ems.store.alarms import Alarms
@@ -37,6 +37,7 @@ from ems.store.database import (
 from ems.store.journal import Journal
 from ems.store.leadership import Leadership
 from ems.store.points import PointNumbers
+from ems.store.readings import ELECTRIC, REGISTER
 from ems.store.spool import Spool
 
 _BATCH = 50_000  # rows per transaction: about half a second, so that others get their turn
@@ -64,6 +65,7 @@ class Store:
         self.leadership = Leadership(database)
         self.alarms = Alarms(database)
         self.concerns: tuple[Concern, ...] = ()
+        self._stripped: dict[str, int] = {}  # down to which slot an asset was taken out of the records
 
     @classmethod
     def open(
@@ -229,26 +231,46 @@ class Store:
     # Latest values and set points
 
     def save_latest(self, samples: Mapping[str, Sample]) -> None:
-        """The last sweep: one row per point, written over."""
+        """The last sweep: one row per point, written over. What was not believed is kept by quarter-hour too."""
         numbers = self._points.numbers(samples)
         rows = [
-            (numbers[point], sample.value, readings.CODES[sample.quality], to_us(sample.at))
+            (numbers[point], sample.value, readings.CODES[sample.quality], to_us(sample.at), sample.raw)
             for point, sample in samples.items()
         ]
         sql = """
-            INSERT INTO latest (point_id, value, quality, at_us) VALUES (?, ?, ?, ?)
+            INSERT INTO latest (point_id, value, quality, at_us, raw) VALUES (?, ?, ?, ?, ?)
             ON CONFLICT (point_id) DO UPDATE
-            SET value = excluded.value, quality = excluded.quality, at_us = excluded.at_us
+            SET value = excluded.value, quality = excluded.quality, at_us = excluded.at_us, raw = excluded.raw
             """
-        self._database.write("save latest values", lambda c: execute_many(c, sql, rows))
+        doubted = [
+            (numbers[point], slot_number(sample.at) * SLOT_SECONDS, sample.raw, readings.CODES[sample.quality])
+            for point, sample in samples.items()
+            if sample.raw is not None
+        ]
+
+        def write(connection: Connection) -> None:
+            execute_many(connection, sql, rows)
+            execute_many(connection, readings.DISBELIEVED, doubted)
+
+        self._database.write("save latest values", write)
 
     def latest(self) -> dict[str, Sample]:
         """The last sample of every point ever swept, by name."""
-        sql = (
-            "SELECT p.name, l.value, l.quality, l.at_us FROM latest l JOIN point p ON p.id = l.point_id ORDER BY p.name"
-        )
+        sql = """
+            SELECT p.name, l.value, l.quality, l.at_us, l.raw
+            FROM latest l JOIN point p ON p.id = l.point_id ORDER BY p.name
+            """
         rows = self._database.read("latest values", lambda c: fetch_all(c, sql))
-        return {name: Sample(value, readings.QUALITIES[code], from_us(at)) for name, value, code, at in rows}
+        return {name: Sample(value, readings.QUALITIES[code], from_us(at), raw) for name, value, code, at, raw in rows}
+
+    def disbelieved(self, point: str, start: datetime, end: datetime) -> list[tuple[datetime, float, Quality, int]]:
+        """What a device said in the quarter-hours of [start, end) and nobody believed: (quarter-hour, the last such
+        number, why not, how many sweeps said one)."""
+        number = self._points.known([point]).get(point, -1)
+        span = (number, int(as_utc(start).timestamp()), int(as_utc(end).timestamp()))
+        sql = "SELECT at, raw, quality, times FROM disbelieved WHERE point_id = ? AND at >= ? AND at < ? ORDER BY at"
+        rows = self._database.read("disbelieved values", lambda c: fetch_all(c, sql, span))
+        return [(datetime.fromtimestamp(at, tz=UTC), raw, readings.QUALITIES[code], n) for at, raw, code, n in rows]
 
     def save_setpoints(self, values: Mapping[str, float | None], now: datetime) -> int:
         """Note what each point is commanded to (None: by nobody). Stored on change. Returns how many changed."""
@@ -377,30 +399,67 @@ class Store:
     # Forgetting
 
     def erase(self, asset: str, until: datetime) -> int:
-        """Delete what was measured and commanded at one asset before an instant, sums and conflicts too.
+        """Delete what was measured and commanded at one asset before an instant: sums, conflicts and alarms too.
 
-        Days and hours that reach beyond the instant are kept. Returns how many rows went.
+        Days and hours that reach beyond the instant are kept, and commands that stand. What decision records say of it
+        goes with `strip_decisions`. Returns how many rows went.
         """
-        seconds = int(as_utc(until).timestamp())
-        day = int(as_utc(until).strftime("%Y%m%d"))
-        parts = (
-            ("reading", "at", seconds),
-            ("reading_conflict", "at", seconds),
-            ("hourly", "hour", seconds - 3600),
-            ("daily", "day", day),
-            ("setpoint_change", "at", seconds),
-            ("latest", "at_us", to_us(until)),
-        )
 
         def write(connection: Connection) -> int:
-            numbers = fetch_all(connection, "SELECT id FROM point WHERE name LIKE ?", (f"{asset}/%",))
-            return sum(
-                execute(connection, f"DELETE FROM {table} WHERE point_id = ? AND {column} < ?", (number, before))
-                for (number,) in numbers
-                for table, column, before in parts
+            gone = _forget(connection, _numbers(connection, asset), until)
+            return gone + execute(
+                connection,
+                "DELETE FROM alarm WHERE (subject = ? OR substr(subject, 1, ?) = ?) AND cleared_us < ?",
+                (asset, len(asset) + 1, f"{asset}/", to_us(until)),
             )
 
         return self._database.write("erase", write)
+
+    def forget_electricity(self, home: str, until: datetime, *, but_midnights: bool) -> int:
+        """Delete what the electricity meter of a home told before an instant; with `but_midnights`, not the register
+        at the start of each day. Returns how many rows went.
+        """
+
+        def write(connection: Connection) -> int:
+            meters = {n: q for n, q in _numbers(connection, home).items() if q in ELECTRIC}
+            thinned = {n: q for n, q in meters.items() if but_midnights and q == REGISTER}
+            gone = _forget(connection, {n: q for n, q in meters.items() if n not in thinned}, until)
+            seconds = int(as_utc(until).timestamp())
+            for number in thinned:
+                between = "point_id = ? AND at < ? AND NOT at IN (SELECT begins FROM civil_day)"
+                gone += _unseal(connection, number, seconds)
+                for table in ("reading", "reading_conflict", "disbelieved"):
+                    gone += execute(connection, f"DELETE FROM {table} WHERE {between}", (number, seconds))
+                gone += execute(
+                    connection, "DELETE FROM hourly WHERE point_id = ? AND hour < ?", (number, seconds - 3600)
+                )  # fmt: skip
+            return gone
+
+        return self._database.write("forget electricity", write)
+
+    def strip_decisions(self, asset: str, until: datetime, most: int = 20) -> bool:
+        """Take an asset out of the decision records before an instant, `most` of them at a time, the newest first.
+
+        True: there may be more.
+        """
+        last = slot_number(until)
+
+        def write(connection: Connection) -> bool:
+            sql = "SELECT slot, record FROM decision WHERE slot < ? ORDER BY slot DESC LIMIT ?"
+            rows = fetch_all(connection, sql, (self._stripped.get(asset, last), most))
+            for slot, packed in rows:
+                text = zlib.decompress(bytes(packed)).decode()
+                if asset in text:
+                    record = without(json.loads(text), asset)
+                    kept = zlib.compress(json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode())
+                    execute(connection, "UPDATE decision SET record = ? WHERE slot = ?", (kept, slot))
+                self._stripped[asset] = slot
+            return len(rows) == most
+
+        more = self._database.write("strip decisions", write)
+        if not more:
+            self._stripped.pop(asset, None)
+        return more
 
     # Seals
 
@@ -471,6 +530,63 @@ class Store:
         for number, day, lowest in self._database.read("registers", read):
             found[names[number]][places[day]] = lowest
         return found
+
+
+def without(content: Any, asset: str) -> Any:
+    """A record without what is about an asset: keys that name it, entries that name it, sentences that do."""
+
+    def names(text: str) -> bool:
+        return text == asset or text.startswith(f"{asset}/")
+
+    if isinstance(content, dict):
+        return {key: without(value, asset) for key, value in content.items() if not names(key)}
+    if isinstance(content, list):
+        return [
+            without(entry, asset)
+            for entry in content
+            if not (isinstance(entry, str) and asset in entry)
+            and not (isinstance(entry, dict) and any(isinstance(v, str) and asset in v for v in entry.values()))
+        ]
+    return content
+
+
+def _numbers(connection: Connection, asset: str) -> dict[int, str]:
+    """The points of an asset: their quantities by number."""
+    sql = "SELECT id, name FROM point WHERE substr(name, 1, ?) = ?"
+    rows = fetch_all(connection, sql, (len(asset) + 1, f"{asset}/"))
+    return {number: name.rpartition("/")[2] for number, name in rows}
+
+
+def _forget(connection: Connection, points: Collection[int], until: datetime) -> int:
+    """Delete all rows of these points before an instant."""
+    seconds, day = int(as_utc(until).timestamp()), int(as_utc(until).strftime("%Y%m%d"))
+    parts = (
+        ("reading", "at", seconds),
+        ("reading_conflict", "at", seconds),
+        ("disbelieved", "at", seconds),
+        ("hourly", "hour", seconds - 3600),
+        ("daily", "day", day),
+        ("setpoint_change", "at", seconds),
+        ("latest", "at_us", to_us(until)),
+        ("command", "expires_us", to_us(until)),
+    )
+    gone = 0
+    for number in points:
+        _unseal(connection, number, seconds)
+        gone += sum(
+            execute(connection, f"DELETE FROM {table} WHERE point_id = ? AND {column} < ?", (number, before))
+            for table, column, before in parts
+        )
+    return gone
+
+
+def _unseal(connection: Connection, number: int, seconds: int) -> int:
+    """Days that lose readings are sealed anew: what was sealed is meant to be gone. Returns 0, for sums."""
+    rows = fetch_all(connection, "SELECT min(at) FROM reading WHERE point_id = ? AND at < ?", (number, seconds))
+    if rows[0][0] is not None:
+        first, last = readings.civil_day(rows[0][0])[0], readings.civil_day(seconds - 1)[0]
+        execute(connection, "DELETE FROM sealed_day WHERE day >= ? AND day <= ?", (first, last))
+    return 0
 
 
 def to_us(instant: datetime) -> int:

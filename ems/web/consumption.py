@@ -81,6 +81,10 @@ class Days:
         """The same for whom it is not to be shown."""
         return replace(self, use={**self.use, ELECTRICITY: _hidden(self.use[ELECTRICITY])}, partly=frozenset())
 
+    def whole(self) -> Days:
+        """The same where one reading a day is all there is: nothing is missing within a day."""
+        return replace(self, partly=frozenset())
+
 
 def _hidden(use: Use) -> Use:
     count = len(use.amounts)

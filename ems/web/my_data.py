@@ -26,7 +26,7 @@ SHOWN = 12  # lines of who looked
 # One question per purpose, never two in one. What was not answered is no: the law asks for agreement beforehand.
 PURPOSES: dict[str, str] = {
     "daily": "Keep and show me how much electricity I used, day by day.",
-    "load curve": "Keep and show me my electricity quarter-hour by quarter-hour.",
+    "load curve": "Besides the days, keep and show me my electricity quarter-hour by quarter-hour.",
 }
 
 

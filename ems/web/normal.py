@@ -62,7 +62,7 @@ def _judged(found: Days, weather: dict[date, float], meter: str, title: str, wor
     past = [
         (amount, degree_day(weather[d]) if corrected else 0.0)
         for d, amount in zip(found.dates[:-WEEK], found.use[meter].amounts[:-WEEK], strict=True)
-        if amount is not None and d not in found.partly and (not corrected or d in weather)
+        if amount is not None and (not corrected or d in weather)
     ]
     used = [amount for amount in found.use[meter].amounts[-WEEK:] if amount is not None]
     known = usual.habit(past)

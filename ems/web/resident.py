@@ -135,7 +135,7 @@ class Resident:
         """Whether days of electricity may be shown, and whether quarter-hours: the second includes the first."""
         agreements = self.people.asked.agreements()
         daily = home in agreements.get("daily", ())
-        return daily, daily and home in agreements.get("load curve", ())
+        return daily, home in agreements.get("load curve", ())
 
     def _euros(self, slots: Slots, amounts: Sequence[float | None], words: Words) -> str:
         """At the regulated price; empty where no contract of homes holds, or nothing was measured."""
@@ -340,9 +340,12 @@ class Resident:
         return self._euros(slots, consumption.used([consumption.known(v) for v in row]).amounts, words)
 
     def _days(self, home: str, first: date, last: date) -> Days:
-        """The days from first to last, without electricity where the resident wants it shown to nobody."""
+        """The days from first to last, without electricity unless it was agreed to."""
         found = consumption.days(self.store, home, first, last, self.pages.now(), self.pages.zone)
-        return found if self._agreed(home)[0] else found.without_electricity()
+        daily, curve = self._agreed(home)
+        if not daily:
+            return found.without_electricity()
+        return found if curve else found.whole()
 
     def _away(self, visit: Visit) -> Response:
         return self.pages.page(visit, "home_away.html", status=503)

@@ -150,7 +150,7 @@ def test_consents_are_changed_one_by_one_and_do_what_they_say(site: Site) -> Non
     page.goto(f"{site.address}/my-home/day/2026-10-23?lang=en")
     assert "9.83" in page.inner_text("main") and page.locator("svg[role=img]").count() == 1  # temperature alone
     page.goto(f"{site.address}/my-data?lang=en")
-    site.press("Yes: Keep and show me my electricity quarter-hour by quarter-hour.")
+    site.press("Yes: Besides the days, keep and show me my electricity quarter-hour by quarter-hour.")
     page.goto(f"{site.address}/my-home/day/2026-10-23?lang=en")
     assert page.locator("svg[role=img]").count() == 2 and "€" in page.inner_text("main")
     page.goto(f"{site.address}/my-data?lang=en")
