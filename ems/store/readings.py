@@ -60,6 +60,11 @@ ON CONFLICT (point_id, at) DO UPDATE
 SET value = excluded.value, quality = excluded.quality, times = reading_conflict.times + 1
 WHERE reading_conflict.value <> excluded.value
 """
+DISBELIEVED = """
+INSERT INTO disbelieved (point_id, at, raw, quality, times) VALUES (?, ?, ?, ?, 1)
+ON CONFLICT (point_id, at) DO UPDATE
+SET raw = excluded.raw, quality = excluded.quality, times = disbelieved.times + 1
+"""
 _HOURS = f"""
 INSERT INTO hourly (point_id, hour, n, total, lowest, highest)
 SELECT point_id, at - at % {_HOUR}, count(value), sum(value), min(value), max(value)

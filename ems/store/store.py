@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ems.points import Sample
+from ems.points import Quality, Sample
 from ems.series import Floats, History
 from ems.slots import SLOT_SECONDS, Slots, as_utc, slot_number
 from ems.snapshot import Override
@@ -231,26 +231,46 @@ class Store:
     # Latest values and set points
 
     def save_latest(self, samples: Mapping[str, Sample]) -> None:
-        """The last sweep: one row per point, written over."""
+        """The last sweep: one row per point, written over. What was not believed is kept by quarter-hour too."""
         numbers = self._points.numbers(samples)
         rows = [
-            (numbers[point], sample.value, readings.CODES[sample.quality], to_us(sample.at))
+            (numbers[point], sample.value, readings.CODES[sample.quality], to_us(sample.at), sample.raw)
             for point, sample in samples.items()
         ]
         sql = """
-            INSERT INTO latest (point_id, value, quality, at_us) VALUES (?, ?, ?, ?)
+            INSERT INTO latest (point_id, value, quality, at_us, raw) VALUES (?, ?, ?, ?, ?)
             ON CONFLICT (point_id) DO UPDATE
-            SET value = excluded.value, quality = excluded.quality, at_us = excluded.at_us
+            SET value = excluded.value, quality = excluded.quality, at_us = excluded.at_us, raw = excluded.raw
             """
-        self._database.write("save latest values", lambda c: execute_many(c, sql, rows))
+        doubted = [
+            (numbers[point], slot_number(sample.at) * SLOT_SECONDS, sample.raw, readings.CODES[sample.quality])
+            for point, sample in samples.items()
+            if sample.raw is not None
+        ]
+
+        def write(connection: Connection) -> None:
+            execute_many(connection, sql, rows)
+            execute_many(connection, readings.DISBELIEVED, doubted)
+
+        self._database.write("save latest values", write)
 
     def latest(self) -> dict[str, Sample]:
         """The last sample of every point ever swept, by name."""
-        sql = (
-            "SELECT p.name, l.value, l.quality, l.at_us FROM latest l JOIN point p ON p.id = l.point_id ORDER BY p.name"
-        )
+        sql = """
+            SELECT p.name, l.value, l.quality, l.at_us, l.raw
+            FROM latest l JOIN point p ON p.id = l.point_id ORDER BY p.name
+            """
         rows = self._database.read("latest values", lambda c: fetch_all(c, sql))
-        return {name: Sample(value, readings.QUALITIES[code], from_us(at)) for name, value, code, at in rows}
+        return {name: Sample(value, readings.QUALITIES[code], from_us(at), raw) for name, value, code, at, raw in rows}
+
+    def disbelieved(self, point: str, start: datetime, end: datetime) -> list[tuple[datetime, float, Quality, int]]:
+        """What a device said in the quarter-hours of [start, end) and nobody believed: (quarter-hour, the last such
+        number, why not, how many sweeps said one)."""
+        number = self._points.known([point]).get(point, -1)
+        span = (number, int(as_utc(start).timestamp()), int(as_utc(end).timestamp()))
+        sql = "SELECT at, raw, quality, times FROM disbelieved WHERE point_id = ? AND at >= ? AND at < ? ORDER BY at"
+        rows = self._database.read("disbelieved values", lambda c: fetch_all(c, sql, span))
+        return [(datetime.fromtimestamp(at, tz=UTC), raw, readings.QUALITIES[code], n) for at, raw, code, n in rows]
 
     def save_setpoints(self, values: Mapping[str, float | None], now: datetime) -> int:
         """Note what each point is commanded to (None: by nobody). Stored on change. Returns how many changed."""
@@ -408,7 +428,7 @@ class Store:
             for number in thinned:
                 between = "point_id = ? AND at < ? AND NOT at IN (SELECT begins FROM civil_day)"
                 gone += _unseal(connection, number, seconds)
-                for table in ("reading", "reading_conflict"):
+                for table in ("reading", "reading_conflict", "disbelieved"):
                     gone += execute(connection, f"DELETE FROM {table} WHERE {between}", (number, seconds))
                 gone += execute(
                     connection, "DELETE FROM hourly WHERE point_id = ? AND hour < ?", (number, seconds - 3600)
@@ -543,6 +563,7 @@ def _forget(connection: Connection, points: Collection[int], until: datetime) ->
     parts = (
         ("reading", "at", seconds),
         ("reading_conflict", "at", seconds),
+        ("disbelieved", "at", seconds),
         ("hourly", "hour", seconds - 3600),
         ("daily", "day", day),
         ("setpoint_change", "at", seconds),

@@ -112,6 +112,18 @@ class Latest(SQLModel, table=True):
     value: float | None = _double(null=True)
     quality: int = _whole()
     at_us: int = _whole()
+    raw: float | None = _double(null=True)  # what the device said where that is not believed
+
+
+class Disbelieved(SQLModel, table=True):
+    """What a device said in a quarter-hour and nobody believed: the last such number, and how many sweeps said one."""
+
+    __table_args__ = (_NARROW,)
+    point_id: int = _key(point=True)
+    at: int = _key()  # start of the quarter-hour, epoch s
+    raw: float = _double()
+    quality: int = _whole()
+    times: int = _whole()
 
 
 class SetpointChange(SQLModel, table=True):
