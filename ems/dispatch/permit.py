@@ -251,7 +251,8 @@ class _Gate:
                 now, then = self.found(limit), self.then(limit)
                 # What is not known may be drawn in full.
                 powers.append(point.kw(point.maximum_current_a if then is None else then))
-                if limit in self.wanted and (now is None or self.wanted[limit] > now):  # to take less is always allowed
+                wanted = self.wanted.get(limit, 0.0)
+                if wanted > 0 and (now is None or wanted > now):  # to take less, or nothing, is always allowed
                     raised.append(limit)
             why = envelope.overloads(powers, feeder.limit_kw)
             if why is not None:
