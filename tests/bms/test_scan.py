@@ -13,7 +13,7 @@ import yaml
 
 from ems.bms.bacnet import Stack, own_address
 from ems.bms.scan import Survey, files_of, guess, hosts, scan_bacnet, scan_modbus
-from ems.bms.sunspec import Model, models
+from ems.bms.sunspec import Model, described, models
 from ems.district import Bus
 from ems.district.device import DeviceType
 from ems.simulate.servers import FieldServers
@@ -74,6 +74,87 @@ def test_an_inverter_that_speaks_sunspec_is_described_by_its_models() -> None:
     assert (power.address, power.scale) == (40084, -0.001)
     assert (hertz.address, hertz.scale) == (40086, 0.01)
     assert (energy.address, energy.type, energy.scale) == (40094, "uint32", 0.001)
+
+
+def laid_out(models_and_points: dict[int, tuple[int, dict[int, int]]]) -> dict[int, int]:
+    """A SunSpec device from 40000: for each model its length, and words by their offset from its header."""
+    words = {40000: 0x5375, 40001: 0x6E53}
+    at = 40002
+    for number, (length, points) in models_and_points.items():
+        words |= dict.fromkeys(range(at, at + length + 2), 0)
+        words |= {at: number, at + 1: length} | {at + offset: word & 0xFFFF for offset, word in points.items()}
+        at += length + 2
+    return words | {at: 0xFFFF, at + 1: 0}
+
+
+# Watts in tens (factor 1 at 116), hertz in hundredths; rated 30 kW; set point in watts, reverting after 120 s; 5 000 Wh
+# there of 10 000 in tens of Wh, 49.8 %.
+BATTERY_2018 = {
+    1: (66, {}),
+    701: (153, {10: 450, 17: 0, 18: 5001, 22: 7, 26: 9, 115: -2, 116: 1, 120: 3}),
+    702: (50, {2: 30, 10: 25, 11: 30, 45: 3}),
+    704: (65, {15: 1000, 32: 120, 19: 120, 54: -1, 55: 0}),
+    713: (7, {2: 1000, 3: 500, 4: 498, 5: 990, 7: 1, 8: -1}),
+}
+# An inverter of before: 103 with 5.2 kW, 120 rated 10 kW, 124 with 62 % and no reversion time.
+BATTERY_2012 = {
+    1: (66, {}),
+    103: (50, {14: 5200, 15: 0, 16: 5000, 17: -2, 26: 0}),
+    120: (26, {3: 10, 4: 3, 23: 8, 24: 3, 25: 9, 26: 3}),
+    124: (24, {8: 620, 12: 10000, 13: 10000, 15: 0, 22: -1, 25: -2}),
+    203: (105, {}),
+}
+
+
+def described_as(layout: dict[int, tuple[int, dict[int, int]]]) -> DeviceType:
+    words = laid_out(layout)
+
+    async def read(address: int, count: int) -> list[int] | None:
+        found = [words.get(address + n) for n in range(count)]
+        return None if None in found else [w for w in found if w is not None]
+
+    async def run() -> DeviceType:
+        content = await described(await models(read), read, "a test")
+        assert content is not None
+        return DeviceType.model_validate(content)
+
+    return asyncio.run(run())
+
+
+def test_a_battery_is_described_with_what_can_be_written_in_it() -> None:
+    kind = described_as(BATTERY_2018)
+    assert "storage" in kind.model
+    power, setpoint, stored = (kind.registers[q] for q in ("power_kw", "power_setpoint_kw", "stored_kwh"))
+    assert (power.address, power.scale, power.nan) == (40080, -0.01, -32768)
+    assert (setpoint.address, setpoint.type, setpoint.scale) == (40301, "int32", -0.001)
+    assert setpoint.write is not None and (setpoint.write.minimum, setpoint.write.maximum) == (-30, 25)
+    assert (stored.scale, stored.falls) == (0.01, True)
+    assert kind.registers["charge_share"].scale == 0.001
+    assert {"discharged_energy_kwh", "charged_energy_kwh"} < kind.registers.keys()
+    assert kind.watchdog is not None and (kind.watchdog.kind, kind.watchdog.timeout_s) == ("rewrite", 120)
+    assert {register.authority for register in kind.registers.values()} == {"observe"}  # a person says what is ours
+
+
+def test_the_shipped_file_stands_where_the_models_say() -> None:
+    shipped, found = whole_district().device_types["sunspec-storage"], described_as(BATTERY_2018)
+    for quantity, register in shipped.registers.items():
+        theirs = found.registers[quantity]
+        assert (register.address, register.type, register.nan) == (theirs.address, theirs.type, theirs.nan), quantity
+        assert register.scale * theirs.scale > 0
+
+
+def test_an_older_battery_without_a_reversion_time_has_no_watchdog() -> None:
+    kind = described_as(BATTERY_2012)
+    assert kind.registers["charge_share"].scale == 0.001
+    limit = kind.registers["charge_limit_share"]
+    assert limit.write is not None and (limit.scale, limit.write.release) == (0.0001, 1)
+    assert kind.watchdog is not None and kind.watchdog.kind == "none"  # a building says why it may be commanded
+    assert "power_setpoint_kw" not in kind.registers and "export_energy_kwh" not in kind.registers
+
+
+def test_a_set_point_without_known_limits_is_not_described() -> None:
+    layout = {number: item for number, item in BATTERY_2018.items() if number != 702}
+    assert "power_setpoint_kw" not in described_as(layout).registers
 
 
 def test_models_are_walked_to_their_end() -> None:
