@@ -64,3 +64,10 @@ class History:
 
     slots: Slots
     values: dict[str, Floats] = field(default_factory=dict)
+
+
+def scaled_sum(values: Floats, least_share: float) -> Floats:
+    """The sum over the rows of [M, N], made up for those missing; NaN where too few of them are known."""
+    count = np.isfinite(values).sum(axis=0)
+    total = np.nansum(values, axis=0)
+    return np.where(count >= least_share * len(values), total * len(values) / np.maximum(count, 1), np.nan)

@@ -12,11 +12,13 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ems.forecast.features import Rows
 from ems.series import Floats
 
 NAME = "boosted trees"
+ON_LINES = "regression with trees"
 TREES = 130
 MOST_ROWS = 40_000
 OUTLIER = 0.0005  # of the targets on either side are drawn in before learning
@@ -39,9 +41,13 @@ def library() -> ModuleType | str:
 
 @dataclass(frozen=True)
 class Trees:
-    """A fitted model for each quantile, as LightGBM's own text, so that it can be stored."""
+    """A fitted model for each quantile, and one for the median of what a regression leaves.
+
+    Trees know every bend but nothing beyond what they have seen; a regression goes on in a straight line.
+    """
 
     boosters: tuple[Any, ...]
+    correction: Any
 
     def expects(self, rows: Rows) -> Floats:
         """[Q, M, R] in the meters' unit."""
@@ -50,25 +56,46 @@ class Trees:
         departs = np.stack([b.predict(flat).reshape(meters, count) for b in self.boosters])
         return np.asarray(rows.base + departs * rows.scale)
 
+    def corrects(self, rows: Rows, by_line: Floats) -> Floats:
+        """[M, R] in the meters' unit: the regression's `by_line` [M, R] with what it leaves."""
+        return np.asarray(
+            by_line + self.correction.predict(_with_line(rows, by_line)).reshape(by_line.shape) * rows.scale
+        )
+
+
+def _with_line(rows: Rows, by_line: Floats) -> NDArray[np.float32]:
+    """[M x R, F + 1]: the features and what a regression says of each pair."""
+    told = ((by_line - rows.base) / rows.scale).astype(np.float32)
+    return np.concatenate([rows.x, told[:, :, None]], axis=2).reshape(-1, rows.x.shape[2] + 1)
+
 
 def fit(
-    rows: Rows, truth: Floats, quantiles: tuple[float, ...], weights: Floats | None = None, threads: int = 1
+    rows: Rows,
+    truth: Floats,
+    by_line: Floats,
+    quantiles: tuple[float, ...],
+    weights: Floats | None = None,
+    threads: int = 1,
 ) -> Trees | str:
-    """Learn from the truth [M, R] of rows; in words, why not, where the library is missing or too little is known."""
+    """Learn from the truth [M, R] of rows, and of what a regression says of them `by_line` [M, R].
+
+    In words, why not, where the library is missing or too little is known.
+    """
     found = library()
     if isinstance(found, str):
         return found
     use = np.isfinite(truth)
     if use.sum() < 400:
         return f"{NAME} have too little to learn from: {int(use.sum())} values"
-    departs = ((truth - rows.base) / rows.scale)[use]
-    departs = np.clip(departs, *np.quantile(departs, [OUTLIER, 1 - OUTLIER]))
-    x = rows.x[use]
-    w = None if weights is None else np.broadcast_to(weights, truth.shape)[use]
-    boosters = []
-    data = found.Dataset(
-        x, departs, weight=w, params={"max_bin": SETTINGS["max_bin"], "verbosity": -1}, free_raw_data=False
-    )
-    for q in quantiles:
-        boosters.append(found.train({**SETTINGS, "alpha": q, "num_threads": threads}, data, TREES))
-    return Trees(tuple(boosters))
+    weight = None if weights is None else np.broadcast_to(weights, truth.shape)[use]
+
+    def grown(x: NDArray[np.float32], departs: Floats, levels: tuple[float, ...]) -> list[Any]:
+        departs = np.clip(departs, *np.quantile(departs, [OUTLIER, 1 - OUTLIER]))
+        params = {"max_bin": SETTINGS["max_bin"], "verbosity": -1}
+        data = found.Dataset(x, departs, weight=weight, params=params, free_raw_data=False)
+        return [found.train({**SETTINGS, "alpha": q, "num_threads": threads}, data, TREES) for q in levels]
+
+    boosters = grown(rows.x[use], ((truth - rows.base) / rows.scale)[use], quantiles)
+    x = _with_line(rows, by_line)[use.ravel()]
+    (correction,) = grown(x, ((truth - by_line) / rows.scale)[use], (0.5,))
+    return Trees(tuple(boosters), correction)

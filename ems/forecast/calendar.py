@@ -9,6 +9,7 @@ import holidays
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from vacances_scolaires_france import SchoolHolidayDates
 
 from ems.slots import Slots
 
@@ -32,7 +33,7 @@ class Calendar:
     hour: NDArray[np.float64]
     month: Ints
     year_day: Ints
-    school: NDArray[np.bool_] | None = None  # holidays of zone B, where the clock is that of Paris
+    school: NDArray[np.bool_] | None = None  # no school in zone B (Aix-Marseille), where the clock is that of Paris
 
     @property
     def per_day(self) -> int:
@@ -57,6 +58,8 @@ COUNTRIES_BY_OFFSET = {
 }  # fmt: skip
 
 
+PARIS = "Europe/Paris"
+SCHOOL_ZONE = "B"  # Aix-Marseille's
 NOBODY = "none"  # the country without holidays
 
 
@@ -77,12 +80,15 @@ def calendar(slots: Slots, time_zone: str, country: str | None = None) -> Calend
     day = local // (86400 // step)
     weekday = (day + 3) % 7 + 1  # 1970-01-01 was a Thursday
     kind = np.where(weekday == 6, SATURDAY, np.where(weekday == 7, SUNDAY, WORKDAY))
-    if country is None and time_zone == "Europe/Paris":
+    if country is None and time_zone == PARIS:
         country = "FR"
     if country is not None and country != NOBODY:
         kind = np.where(np.isin(day, holiday_days(country, int(wall[0].year), int(wall[-1].year))), SUNDAY, kind)
     hour = (local % (86400 // step) + 0.5) * step / 3600
-    return Calendar(slots, local, kind, weekday, hour, wall.month.to_numpy(), wall.day_of_year.to_numpy())
+    school = None
+    if time_zone == PARIS:
+        school = np.isin(day, school_holiday_days(int(wall[0].year), int(wall[-1].year)))
+    return Calendar(slots, local, kind, weekday, hour, wall.month.to_numpy(), wall.day_of_year.to_numpy(), school)
 
 
 @lru_cache(maxsize=64)
@@ -90,3 +96,27 @@ def holiday_days(country: str, first_year: int, last_year: int) -> Ints:
     """Days since 1970 that are public holidays in a country (all of it)."""
     days = holidays.country_holidays(country, years=range(first_year, last_year + 1))
     return np.array(sorted((pd.Timestamp(d) - pd.Timestamp(0)).days for d in days), dtype=np.int64)
+
+
+@lru_cache(maxsize=64)
+def school_holiday_days(first_year: int, last_year: int) -> Ints:
+    """Days since 1970 without school in zone B, weekends among them.
+
+    After the last day that the table knows, and before the first, those of the nearest whole year at the same
+    weekdays: the dates move by some days from year to year, so that is an assumption, and better than a summer full of
+    school.
+    """
+    table = SchoolHolidayDates()
+
+    def known(year: int) -> list[int]:
+        return [(pd.Timestamp(d) - pd.Timestamp(0)).days for d in table.holidays_for_year_and_zone(year, SCHOOL_ZONE)]
+
+    last_known = max(known(table.max_year))
+    days: set[int] = set()
+    for year in range(first_year, last_year + 1):
+        whole = min(max(year, table.min_year), table.max_year - 1)
+        moved = 7 * round((year - whole) * 365.2425 / 7)
+        if year == table.max_year:
+            days.update(known(year))
+        days.update(d + moved for d in known(whole) if year < table.max_year or d + moved > last_known)
+    return np.array(sorted(days), dtype=np.int64)

@@ -26,7 +26,7 @@ from ems.forecast.race import ENVELOPE, Outlook, race
 from ems.forecast.routine import looked_up
 from ems.forecast.sky import IRRADIANCE, OUTDOOR, clear_sky, weather_forecasts, weather_points
 from ems.forecast.suspect import cleaned
-from ems.series import Floats, Forecast, History
+from ems.series import Floats, Forecast, History, scaled_sum
 from ems.slots import Slots, as_utc
 
 HISTORY_DAYS = LONGEST_DAYS
@@ -212,7 +212,8 @@ def _meters(district: District, seen: _Seen, whole: Calendar) -> list[_Meter]:
     for building, flats in homes.items():
         # The sum is kept as such where homes are asked before anything of theirs is.
         point = f"{building}/homes/power_kw"
-        past, summed = seen.of(point), _sum_of_flats(np.stack([seen.of(f.point("power_kw")) for f in flats]))
+        metered = np.stack([seen.of(f.point("power_kw")) for f in flats])
+        past, summed = seen.of(point), scaled_sum(metered, ENOUGH_FLATS)
         meters.append(_Meter(point, np.where(np.isfinite(past), past, summed), typical.homes_kw(flats, whole)))
     for tank in district.of(Tank).values():
         flats = homes.get(tank.building, [])
@@ -220,14 +221,6 @@ def _meters(district: District, seen: _Seen, whole: Calendar) -> list[_Meter]:
         usual = typical.draw_kw(tank, district.buildings[tank.building].use, whole)
         meters.append(_Meter(tank.point("draw_kw"), draw, usual))
     return meters
-
-
-def _sum_of_flats(values: Floats) -> Floats:
-    """The sum over rows, scaled up for the silent ones; NaN where fewer than half answered."""
-    count = np.isfinite(values).sum(axis=0)
-    total = np.nansum(values, axis=0)
-    enough = count >= ENOUGH_FLATS * len(values)
-    return np.where(enough, total * len(values) / np.maximum(count, 1), np.nan)
 
 
 def _metered_draw_kw(tank: Tank, flats: list[Dwelling], seen: _Seen, whole: Calendar) -> Floats:
@@ -243,7 +236,7 @@ def _metered_draw_kw(tank: Tank, flats: list[Dwelling], seen: _Seen, whole: Cale
     hot_c = seen.of(tank.point("top_temperature_c"))
     hot_c = np.where(np.isfinite(hot_c), hot_c, typical.HOT_WATER_C)
     heat_per_m3 = typical.WATER_KWH_PER_M3_K * (hot_c - typical.cold_water_c(tank, whole)[: seen.first])
-    return np.asarray(_sum_of_flats(drawn) * np.maximum(heat_per_m3, 0) * 3600 / seen.step_s)
+    return np.asarray(scaled_sum(drawn, ENOUGH_FLATS) * np.maximum(heat_per_m3, 0) * 3600 / seen.step_s)
 
 
 def _balanced_draw_kw(tank: Tank, seen: _Seen) -> Floats:

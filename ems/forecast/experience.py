@@ -14,7 +14,7 @@ from ems.forecast.learn import Learnt
 from ems.forecast.photovoltaic import Array
 from ems.forecast.regression import Lines
 
-VERSION = 1
+VERSION = 2
 Key = tuple[Any, ...]
 
 
@@ -39,9 +39,10 @@ def dump(experience: Experience) -> bytes:
     header: list[dict[str, Any]] = []
     arrays: dict[str, Any] = {}
     for n, (key, learnt) in enumerate(experience.learnt.items()):
-        trees = learnt.trees if isinstance(learnt.trees, str) else [b.model_to_string() for b in learnt.trees.boosters]
+        grown = learnt.trees
+        trees = grown if isinstance(grown, str) else [b.model_to_string() for b in (*grown.boosters, grown.correction)]
         header.append({"key": list(key), "when": learnt.when, "trees": trees, "features": learnt.features})
-        parts = {"blend": learnt.blend, "sides": learnt.sides, "skill": learnt.skill, "shape": learnt.shape}
+        parts = {"shares": learnt.shares, "sides": learnt.sides, "skill": learnt.skill, "shape": learnt.shape}
         parts |= {"coefficients": learnt.lines.coefficients, "mean": learnt.lines.mean, "spread": learnt.lines.spread}
         arrays |= {f"{n}/{name}": values for name, values in parts.items()}
     text = json.dumps({"version": VERSION, "groups": header}).encode()
@@ -69,7 +70,8 @@ def load(content: bytes) -> Experience:
         elif isinstance(library, str):
             continue  # learnt where the library was; to be learnt anew without
         else:
-            trees = boosting.Trees(tuple(library.Booster(model_str=text) for text in group["trees"]))
+            *boosters, correction = (library.Booster(model_str=text) for text in group["trees"])
+            trees = boosting.Trees(tuple(boosters), correction)
         part = {name.split("/", 1)[1]: values for name, values in arrays.items() if name.startswith(f"{n}/")}
         lines = Lines(part.pop("coefficients"), part.pop("mean"), part.pop("spread"))
         found.learnt[tuple(group["key"])] = Learnt(

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 
 from ems.forecast.calendar import Ints
 from ems.forecast.models import Past, days_before
 from ems.series import Floats
 
-YEAR_DAYS = 364  # the same weekday a year ago
 WEEKS = 4
 LIKE_DAYS = 5
 LIKE_REACH_DAYS = 21
+HABIT_PULL, WEEKDAY_PULL = 0.15, 0.3  # of the latest day, or week, in a mean that forgets
+REACHES_H = (6, 24, 168)  # over which extremes are told: an empty home has no peaks
 LEVEL = 0.4  # how far a meter is told relative to its latest weeks; the rest is its own mean over all that is known
 SEASON_DAYS = 300  # of history before the season is told: a model of one winter would make up a summer
 TEMPERATURE = "temp_air_c"
@@ -49,14 +51,18 @@ class Signals:
         self.length = past.length
         self.count = len(past.calendar.local)
         every = np.arange(self.count, dtype=np.int64)
-        self.back = {k: days_before(past, every, np.full(self.count, k)) for k in (*range(1, 8), 14, 21, 28, YEAR_DAYS)}
+        self.back = {k: days_before(past, every, np.full(self.count, k)) for k in (*range(1, 8), 14, 21, 28)}
         self.filled = _filled(past.values, self.back, past.typical)
         self.weekly = self._weekly()
         self.smooth = _smoothed(self.filled, max(1, self.per_day // 24))
+        self.habit = _habit(self.filled, self.per_day, HABIT_PULL)
+        self.habit_of_weekday = _habit(self.filled, 7 * self.per_day, WEEKDAY_PULL)
         self.sums = _running(self.filled)
         self.departures = _running(self.filled - self.weekly[:, : self.length])
         self.weather = dict(past.weather)
         self.weather_sums = {k: _running(v) for k, v in past.weather.items()}
+        self.highest = {h: _highest(self.filled, max(1, self.per_day * h // 24)) for h in REACHES_H}
+        self.lowest = {h: -_highest(-self.filled, max(1, self.per_day * h // 24)) for h in REACHES_H}
         self.overall = np.maximum(np.abs(self.filled).mean(axis=1), 1e-6)
 
     def _weekly(self) -> Floats:
@@ -137,6 +143,13 @@ class Signals:
             "departs 1 h damped": departs[1] * np.exp(-lead_h / 2),
             "departs 3 h damped": departs[3] * np.exp(-lead_h / 6),
             "departs 24 h damped": departs[24] * np.exp(-lead_h / 24),
+            "days middle": np.median(day_lags, axis=0),
+            "weeks middle": np.median(weekly_lags, axis=0),
+            "habit": self.at(self.habit, yesterday_at),
+            "habit of weekday": self.at(self.habit_of_weekday, lag(np.full_like(target, 7))),
+            "latest": self.at(self.filled, origin - 1),
+            **{f"highest {h} h": self.at(v, origin - 1) for h, v in self.highest.items()},
+            **{f"lowest {h} h": self.at(v, origin - 1) for h, v in self.lowest.items()},
         }
         relative = [v / scale for v in columns.values()]
         names = list(columns)
@@ -158,17 +171,6 @@ class Signals:
         for name, column in shared.items():
             relative.append(np.broadcast_to(column, base.shape))
             names.append(name)
-        if self.length > (YEAR_DAYS + 28) * per_day * 0.95:
-            a_year = self.back[YEAR_DAYS][target]
-            usable = a_year > 28 * per_day
-            then = self.at(self.smooth, a_year)
-            usual = self.at(self.weekly, a_year)
-            relative.append(np.where(usable, (then - usual) / scale, np.nan))
-            names.append("a year ago departs")
-            day_then = self.before(self.sums, np.clip(a_year + per_day // 2, 0, self.length - 1), per_day)
-            month_then = self.before(self.sums, np.clip(self.back[YEAR_DAYS][origin], 0, self.length - 1), 28 * per_day)
-            relative.append(np.where(usable, day_then / np.maximum(month_then, 1e-6), np.nan))
-            names.append("a year ago level")
         for name, values in self.weather.items():
             error = np.zeros(len(target))
             if blurred and name == TEMPERATURE:
@@ -233,6 +235,22 @@ def _smoothed(values: Floats, half: int) -> Floats:
     index = np.arange(length)
     low, high = np.clip(index - half, 0, None), np.clip(index + half + 1, None, length)
     return (sums[:, high] - sums[:, low]) / (high - low)
+
+
+def _habit(values: Floats, period: int, pull: float) -> Floats:
+    """[M, T]: mean over the same slot of every period up to each one, the older the less it counts."""
+    length = values.shape[1]
+    found = values.copy()
+    for begin in range(period, length, period):
+        end = min(begin + period, length)
+        before = found[:, begin - period : end - period]
+        found[:, begin:end] = before + pull * (values[:, begin:end] - before)
+    return found
+
+
+def _highest(values: Floats, span: int) -> Floats:
+    """[M, T]: the highest of each slot and those before it, `span` in all."""
+    return np.asarray(maximum_filter1d(values, span, axis=1, origin=(span - 1) // 2, mode="nearest"))
 
 
 def _running(values: Floats) -> Floats:

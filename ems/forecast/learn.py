@@ -1,16 +1,19 @@
 """Learning a group of meters and forecasting them: models, their blend for each meter, and intervals that hold.
 
-The last weeks are held out first: models that never saw them are judged there, meter by meter, and what they got wrong
-there is how wide the intervals must be (split conformal, after Romano et al. 2019). Then all is learnt anew from
+The last weeks, and a fortnight of each stretch of the year before, are held out first: models that never saw them are
+judged there, meter by meter, and what they got wrong there is how wide the intervals must be (split conformal, after
+Romano et al. 2019). A few weeks alone would judge by August what is used in September. Then all is learnt anew from
 everything. Between two fits a meter's intervals follow what became of its latest forecasts (adaptive conformal
 inference, after Gibbs and Candès 2021).
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ems.forecast import boosting, regression
 from ems.forecast.calendar import Ints
@@ -20,7 +23,8 @@ from ems.series import Floats
 
 QUANTILES = (0.1, 0.5, 0.9)
 LEAST_DAYS = 21  # of history before anything is learnt
-HELD_SHARE, HELD_DAYS = 0.2, (7, 42)
+HELD_SHARE, HELD_DAYS = 0.2, (7, 28)  # of the latest
+EARLIER_DAYS, EARLIER_EVERY = 14, 5  # held out of every so many such stretches before
 TRIAL_EVERY_H = 11  # between origins on trial: they walk through the day
 LINE_ROWS = 6000
 AT_ONCE = 64  # meters
@@ -28,17 +32,22 @@ LEAST_ROWS = 40  # of each meter among those the trees learn from
 MOST_TRIED = 500_000  # values of the trial, all meters together
 REPEATS = 4  # of a target among the rows, from other origins: more is learnt by heart
 NAIVE = ("same time last week", "mean of four weeks", "mean of like days")
-COLUMNS = (boosting.NAME, regression.NAME, *NAIVE)
-# Blends on trial, as shares of COLUMNS; a purely naive one stands for the demotion of what was learnt.
+COLUMNS = (boosting.NAME, boosting.ON_LINES, regression.NAME, *NAIVE)
+# Blends on trial, as shares of COLUMNS; those by trees come first, the purely naive last.
 BLENDS = np.array(
     [
-        [1.0, 0.0, 0.0, 0.0, 0.0], [0.75, 0.25, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0, 0.0], [0.25, 0.75, 0.0, 0.0, 0.0],
-        [0.0, 1.0, 0.0, 0.0, 0.0], [0.6, 0.2, 0.0, 0.0, 0.2], [0.6, 0.2, 0.0, 0.2, 0.0], [0.6, 0.2, 0.2, 0.0, 0.0],
-        [0.0, 0.7, 0.0, 0.0, 0.3], [0.0, 0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0],
+        [0.50, 0.50, 0.00, 0.0, 0.0, 0.0], [0.40, 0.40, 0.20, 0.0, 0.0, 0.0], [0.25, 0.25, 0.50, 0.0, 0.0, 0.0],
+        [0.90, 0.10, 0.00, 0.0, 0.0, 0.0], [0.10, 0.90, 0.00, 0.0, 0.0, 0.0],
+        [0.35, 0.35, 0.00, 0.3, 0.0, 0.0], [0.35, 0.35, 0.00, 0.0, 0.3, 0.0], [0.35, 0.35, 0.00, 0.0, 0.0, 0.3],
+        [0.00, 0.00, 1.00, 0.0, 0.0, 0.0], [0.00, 0.00, 0.70, 0.0, 0.0, 0.3],
+        [0.00, 0.00, 0.00, 1.0, 0.0, 0.0], [0.00, 0.00, 0.00, 0.0, 1.0, 0.0], [0.00, 0.00, 0.00, 0.0, 0.0, 1.0],
     ]
 )  # fmt: skip
+WITHOUT_TREES = BLENDS[:, :2].sum(axis=1) == 0
 # What a blend's loss is taken times: a few weeks of trial are little, and these are what did well on many meters.
-DOUBT = np.array([1.0, 0.99, 1.01, 1.03, 1.03, 1.01, 1.01, 1.01, 1.03, 1.05, 1.05, 1.05])
+DOUBT = np.array([1.0, 1.0, 1.02, 1.01, 1.01, 1.02, 1.02, 1.02, 1.05, 1.05, 1.08, 1.08, 1.08])
+DOUBTED = 0.015  # by how much relative loss must differ to tell blends apart: nearly equal ones share
+DEMOTED = -0.05  # of skill, beyond what a trial's own chance makes of two equal models
 OWN_SHARE = 0.5  # how much a meter's own trial counts beside that of its like
 LEADS_H = (0.0, 6.0, 24.0)  # where classes of lead time begin
 STRETCH = (0.4, 3.0)
@@ -51,14 +60,15 @@ PACE = 0.35  # of the correction between fits
 class Learnt:
     """What was learnt of M meters from a past of `known` slots (counted by `when`, UTC epoch seconds of its end).
 
-    `blend` [M] are rows of BLENDS, `sides` [M, leads, 2] stretch the interval below and above, `skill` [M] is one less
-    the loss over that of the best naive model, `missing` says in words which model is not in the race and why.
+    `shares` [M, COLUMNS] are each model's part in the median, `sides` [M, leads, 2] stretch the interval below and
+    above, `skill` [M] is one less the loss over that of the best naive model, `missing` says in words which model is
+    not in the race and why.
     """
 
     when: int
     trees: boosting.Trees | str
     lines: regression.Lines
-    blend: Ints
+    shares: Floats
     sides: Floats
     skill: Floats
     shape: Floats  # [M, 8, 2]: half-widths by time of day over the scale, where there are no trees
@@ -70,9 +80,9 @@ class Learnt:
         return self.trees if isinstance(self.trees, str) else ""
 
     def model(self, meter: int) -> str:
-        """The blend of a meter in words."""
-        shares = BLENDS[self.blend[meter]]
-        return " + ".join(f"{s:.0%} {n}" if s < 1 else n for s, n in zip(shares, COLUMNS, strict=True) if s > 0)
+        """The blend of a meter in words; parts below a twentieth go unnamed."""
+        told = sorted(zip(self.shares[meter], COLUMNS, strict=True), reverse=True)
+        return " + ".join(f"{s:.0%} {n}" if s < 0.995 else n for s, n in told if s >= 0.05)
 
 
 @dataclass(frozen=True)
@@ -91,29 +101,29 @@ def learn(past: Past, horizon: int, *, threads: int = 1) -> Learnt | str:
     if days < LEAST_DAYS:
         return f"{days:.0f} days of history; learning needs {LEAST_DAYS}"
     begin = min(28 * per_day, known // 3)
-    held = int(np.clip(HELD_SHARE * known / per_day, *HELD_DAYS)) * per_day
-    origin = np.arange(known - held, known - per_day // 2, max(1, TRIAL_EVERY_H * per_day // 24))
+    held = _held(known, per_day)
+    origin = np.flatnonzero(held)[:: max(1, TRIAL_EVERY_H * per_day // 24)]
     leads = np.arange(0, horizon, max(1, per_day // 24))
     o, t = (a.ravel() for a in np.broadcast_arrays(origin[:, None], origin[:, None] + leads))
-    o, t = o[t < known], t[t < known]
+    use = held[np.minimum(t, known - 1)] & (t < known)
+    o, t = o[use], t[use]
     most = max(300, MOST_TRIED // len(past.values))
     if len(o) > most:
         some = np.sort(np.random.default_rng(0).choice(len(o), most, replace=False))
         o, t = o[some], t[some]
 
     groups = [Signals(past.only(part)) for part in _parts(len(past.values))]
-    trees, lines = _fit(groups, begin, known - held, horizon, threads)
+    trees, lines = _fit(groups, begin, ~held, horizon, threads)
     trial = _Trial.joined([_said(g.rows(o, t, blurred=True), trees, of) for g, of in zip(groups, lines, strict=True)])
     truth = past.values[:, t]
-    blend, skill = _chosen(trial.said, truth)
+    shares, skill = _chosen(trial.said, truth, np.full(len(BLENDS), not isinstance(trees, str)) | WITHOUT_TREES)
     shape = np.zeros((len(truth), 8, 2))
     if isinstance(trees, str):
-        blend = np.where(BLENDS[blend, 0] > 0, 4, blend)
-        shape = _shape(truth - _blended(trial.said, blend), trial)
+        shape = _shape(truth - _blended(trial.said, shares), trial)
         trial.low, trial.high = _by_shape(shape, trial)
-    sides = _sides(truth, _blended(trial.said, blend), trial)
-    trees, lines = _fit(groups, begin, known, horizon, threads)
-    return Learnt(_end(past), trees, regression.Lines.joined(lines), blend, sides, skill, shape, trial.names)
+    sides = _sides(truth, _blended(trial.said, shares), trial)
+    trees, lines = _fit(groups, begin, np.ones(known, bool), horizon, threads)
+    return Learnt(_end(past), trees, regression.Lines.joined(lines), shares, sides, skill, shape, trial.names)
 
 
 def expect(learnt: Learnt, past: Past, horizon: int) -> Floats | None:
@@ -132,7 +142,7 @@ def expect(learnt: Learnt, past: Past, horizon: int) -> Floats | None:
     made = _Trial.joined(told)
     if isinstance(learnt.trees, str):
         made.low, made.high = _by_shape(learnt.shape, made)
-    median = _blended(made.said, learnt.blend)
+    median = _blended(made.said, learnt.shares)
     side = learnt.sides[:, _lead_class(made.lead_h)]
     return np.stack([median - made.low * side[..., 0], median, median + made.high * side[..., 1]])
 
@@ -167,7 +177,7 @@ def follow(learnt: Learnt, past: Past) -> None:
 
 @dataclass
 class _Trial:
-    """What the models say of pairs: medians of COLUMNS [5, M, R], the trees' half-widths and the scale [M, R]."""
+    """What the models say of pairs: medians of COLUMNS [6, M, R], the trees' half-widths and the scale [M, R]."""
 
     said: Floats
     low: Floats
@@ -192,66 +202,88 @@ def _parts(meters: int) -> list[list[int]]:
     return [list(range(k, min(k + AT_ONCE, meters))) for k in range(0, meters, AT_ONCE)]
 
 
+def _held(known: int, per_day: int) -> NDArray[np.bool_]:
+    """[known]: what models on trial must not have learnt: the last days, and a fortnight now and then before."""
+    days_ago = (known - 1 - np.arange(known)) // per_day
+    latest = int(np.clip(HELD_SHARE * known / per_day, *HELD_DAYS))
+    earlier = (days_ago - latest) // EARLIER_DAYS % EARLIER_EVERY == EARLIER_EVERY - 1
+    young = np.arange(known) < known // 3  # of those the lags reach before the beginning
+    return np.asarray((days_ago < latest) | (earlier & ~young))
+
+
 def _fit(
-    groups: list[Signals], begin: int, end: int, horizon: int, threads: int
+    groups: list[Signals], begin: int, free: NDArray[np.bool_], horizon: int, threads: int
 ) -> tuple[boosting.Trees | str, list[regression.Lines]]:
-    """Both models from pairs whose targets lie in [begin, end); the lines by group."""
+    """All models from pairs of origins after `begin` and targets that are `free` [known]; the lines by group."""
     rng = np.random.default_rng(0)
+    end = int(np.flatnonzero(free)[-1]) + 1
 
     def pairs(signals: Signals, count: int) -> tuple[Rows, Floats, Floats]:
         origin = rng.integers(begin, max(end - 1, begin + 1), count)
         target = origin + rng.integers(0, horizon, count)
-        origin, target = origin[target < end], target[target < end]
+        use = (target < end) & free[np.minimum(target, end - 1)]
+        origin, target = origin[use], target[use]
         rows = signals.rows(origin, target, blurred=True)
         return rows, signals.past.values[:, target], rows.scale / signals.overall[:, None]
 
     meters = sum(len(g.past.values) for g in groups)
+    per_line = LINE_ROWS if meters < AT_ONCE else LINE_ROWS // 5
+    lines = [regression.fit(*pairs(g, per_line)) for g in groups]
     per_meter = min(max(LEAST_ROWS, boosting.MOST_ROWS // meters), REPEATS * (end - begin))
     told = [pairs(g, per_meter) for g in groups]
     # Groups have pairs of their own, so they are laid out as one row of pairs.
     x = np.concatenate([r.x.reshape(-1, r.x.shape[2]) for r, _, _ in told])[None]
     base, scale = (np.concatenate([getattr(r, k).ravel() for r, _, _ in told])[None] for k in ("base", "scale"))
     rows = Rows(x, base, scale, np.zeros(0), np.zeros(0), told[0][0].names)
+    by_line = np.concatenate([of.expects(r).ravel() for of, (r, _, _) in zip(lines, told, strict=True)])[None]
     truth = np.concatenate([t.ravel() for _, t, _ in told])[None]
     weights = np.concatenate([w.ravel() for _, _, w in told])[None]
-    trees = boosting.fit(rows, truth, QUANTILES, weights, threads)
-    per_line = LINE_ROWS if meters < AT_ONCE else LINE_ROWS // 5
-    return trees, [regression.fit(*pairs(g, per_line)) for g in groups]
+    return boosting.fit(rows, truth, by_line, QUANTILES, weights, threads), lines
 
 
 def _said(rows: Rows, trees: boosting.Trees | str, lines: regression.Lines) -> _Trial:
     name = {n: k for k, n in enumerate(rows.names)}
     naive = [rows.x[:, :, name[c]] * rows.scale for c in ("last week", "weeks", "like days")]
     least = LEAST_SIDE * rows.scale
+    by_line = lines.expects(rows)
     if isinstance(trees, str):
-        low, median, high = least, np.zeros_like(rows.base), least
+        low, median, high, corrected = least, by_line, least, by_line
     else:
         low, median, high = np.sort(trees.expects(rows), axis=0)
         low, high = np.maximum(median - low, least), np.maximum(high - median, least)
-    said = np.stack([median, lines.expects(rows), *naive])
+        corrected = trees.corrects(rows, by_line)
+    said = np.stack([median, corrected, by_line, *naive])
     return _Trial(said, low, high, rows.scale, rows.lead_h, rows.hour, rows.names)
 
 
-def _blended(said: Floats, blend: Ints) -> Floats:
-    return np.asarray(np.einsum("mk,kmr->mr", BLENDS[blend], said))
+def _blended(said: Floats, shares: Floats) -> Floats:
+    return np.asarray(np.einsum("mk,kmr->mr", shares, said))
 
 
-def _chosen(said: Floats, truth: Floats) -> tuple[Ints, Floats]:
-    """The blend of each meter by its own loss and that of its like, and its skill over the best naive one."""
-    losses = np.stack([np.nanmean(_miss(truth, np.tensordot(b, said, axes=1)), axis=1) for b in BLENDS], axis=1)
-    losses = np.where(np.isfinite(losses), losses, np.nan)
-    silent = np.isnan(losses).any(axis=1)
-    relative = losses / np.maximum(losses.min(axis=1, keepdims=True), 1e-9)
+def _chosen(said: Floats, truth: Floats, allowed: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Shares of the models [M, COLUMNS] by each meter's own loss and that of its like, and skill over the best naive.
+
+    Blends share by how little their losses tell them apart (exponential weights, after Vovk 1990). A meter whose blend
+    is clearly worse than the best naive model is left to that one, with a skill of 0.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a silent meter has no mean
+        losses = np.stack([np.nanmean(_miss(truth, np.tensordot(b, said, axes=1)), axis=1) for b in BLENDS], axis=1)
+    silent = ~np.isfinite(losses).all(axis=1)
+    relative = losses / np.maximum(losses[:, allowed].min(axis=1, keepdims=True), 1e-9)
     relative[silent] = 1.0
     of_like = relative[~silent].mean(axis=0) if (~silent).any() else np.ones(len(BLENDS))
-    blend = np.argmin(DOUBT * (OWN_SHARE * relative + (1 - OWN_SHARE) * of_like), axis=1)
+    doubted = np.where(allowed, DOUBT * (OWN_SHARE * relative + (1 - OWN_SHARE) * of_like), np.inf)
+    weight = np.exp((doubted.min(axis=1, keepdims=True) - doubted) / DOUBTED)
+    shares = weight @ BLENDS / weight.sum(axis=1, keepdims=True)
     naive = losses[:, -3:].min(axis=1)
-    learnt = losses[np.arange(len(losses)), blend]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        skill = np.where(silent, 0.0, 1 - learnt / np.maximum(naive, 1e-9))
-    demoted = skill < 0
-    best_naive = len(BLENDS) - 3 + np.argmin(np.nan_to_num(losses[:, -3:], nan=np.inf), axis=1)
-    return np.where(demoted, best_naive, blend), np.where(demoted, 0.0, skill)
+    with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        own = np.nanmean(_miss(truth, _blended(said, shares)), axis=1)
+        skill = np.where(silent, 0.0, 1 - own / np.maximum(naive, 1e-9))
+    best_naive = BLENDS[len(BLENDS) - 3 + np.argmin(np.nan_to_num(losses[:, -3:], nan=np.inf), axis=1)]
+    shares = np.where((skill < DEMOTED)[:, None], best_naive, shares)
+    return shares, np.where(skill < DEMOTED, 0.0, skill)
 
 
 def _miss(truth: Floats, said: Floats) -> Floats:

@@ -15,9 +15,10 @@ NAME = "regression"
 PENALTY = 100.0  # in values: that much more history halves its pull
 PASSES = 3
 CONTINUOUS = (
-    "weeks smooth", "days", "like days", "yesterday", "yesterday smooth", "last week",
+    "weeks", "weeks smooth", "weeks middle", "days", "days middle", "like days", "yesterday", "yesterday smooth",
+    "last week",
     "yesterday departs", "day", "week", "month", "departs 1 h", "departs 3 h", "departs 24 h",
-    "departs 7 d", "departs 1 h damped", "departs 3 h damped", "departs 24 h damped", "a year ago departs",
+    "departs 7 d", "departs 1 h damped", "departs 3 h damped", "departs 24 h damped",
 )  # fmt: skip
 FIRST_DAY = ("yesterday", "yesterday smooth", "yesterday departs", "departs 24 h")
 PARTS = 4
@@ -102,5 +103,5 @@ def fit(
         residual = np.abs(y - np.einsum("mrp,mp->mr", z, c.astype(np.float32)))
         floor = 0.1 * np.median(residual, axis=1, keepdims=True) + 1e-3
         weight = given / np.maximum(residual, floor)
-        weight = (weight / weight.max(axis=1, keepdims=True)).astype(np.float32)
+        weight = (weight / np.maximum(weight.max(axis=1, keepdims=True), 1e-12)).astype(np.float32)
     return Lines(c, mean, spread)

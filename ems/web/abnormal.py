@@ -35,6 +35,7 @@ MORE: dict[str, tuple[tuple[str, str, str], ...]] = {
     "To look back": (
         ("Decisions", "/manager/decisions", "What was known, wanted, sent and found in each quarter-hour"),
         ("Plants", "/manager/plants", "What the heat pumps make of electricity, and what they should"),
+        ("Forecasts", "/manager/forecasts", "What was expected of each meter, what came, and which model said so"),
         ("Peaks", "/manager/peaks", "Every supply point against its subscribed power"),
         ("Leaks", "/manager/leaks", "What runs at night though everybody sleeps"),
         ("Sanitary log", "/manager/sanitary", "Hot water day by day, for whoever inspects it"),

@@ -24,6 +24,7 @@ from ems.web.car import Car
 from ems.web.devices import Devices
 from ems.web.door import Door
 from ems.web.figures import balance, figures, price_chart
+from ems.web.forecasts import Forecasts
 from ems.web.help import Help
 from ems.web.holds import Holds
 from ems.web.leaks import Leaks
@@ -139,6 +140,7 @@ def create_app(
         Staff(pages, people)
         Plants(pages)
         Peaks(pages)
+        Forecasts(pages)
         Sanitary(pages)
         Leaks(pages, people)
         Meters(pages)

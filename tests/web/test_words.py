@@ -20,6 +20,7 @@ from ems.web.abnormal import MORE
 from ems.web.calendars import KINDS as CALENDAR
 from ems.web.comfort import CAUSES, State
 from ems.web.figures import COSTS, LABELS
+from ems.web.forecasts import NAMES, REASONS
 from ems.web.help import SAYINGS
 from ems.web.hot_water import SENSORS
 from ems.web.leaks import KINDS as LEAKS
@@ -58,6 +59,7 @@ def made_up(district: District) -> set[str]:
     fixed |= {text for pages in MORE.values() for title, _, line in pages for text in (title, line)} | set(MORE)
     fixed |= set(ROLE_NAMES.values()) | set(WAYS) | set(ROOMS.values()) | {text for text, _ in VALUES.values()}
     fixed |= {title for title, *_ in LEAKS.values()} | set(CALENDAR) | {text for *_, text in CHOICES}
+    fixed |= {*NAMES, *REASONS}
     fixed |= {*get_args(Deed), *LOOKS, *SAYINGS.values(), *PURPOSES.values(), *dict(STEPS).values()}
     fixed |= {verdict.value for verdict in Verdict}
     names = {n.partition("/")[2].replace("-", " ") for n, a in district.assets.items() if not isinstance(a, Dwelling)}

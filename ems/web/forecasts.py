@@ -1,0 +1,276 @@
+"""What was expected of each meter a day ahead against what came, building by building.
+
+The decision made when a day begins says what was expected of it; those of the last days, one after the other, are
+compared with the readings and with what the same time a week before would have said. The sum of a building's homes is
+shown, never a home.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from fastapi import HTTPException, Response
+
+from ems.assets import BaseLoad, Photovoltaic
+from ems.series import Floats, scaled_sum
+from ems.slots import SLOT, Slots, as_utc, slot_number
+from ems.store import StoreError
+from ems.web.access import Permission
+from ems.web.chart import Band, Line, draw
+from ems.web.consumption import today
+from ems.web.figures import Figure, marks, ticks
+from ems.web.pages import Pages, Visit
+from ems.web.words import Words
+
+DAYS = 7  # before today, judged
+WEEK = 7 * 96
+LATE = 8  # quarter-hours after a day's beginning, within which its decision is looked for
+DRAWN_DAYS = 3  # yesterday, today and what is left of the horizon, at most
+ENOUGH = 24  # compared quarter-hours, below which nothing is said of skill
+ENOUGH_FLATS = 0.5  # of a building's, that a sum is made of
+# What a record's model may be called, and what is said of it. Longer names first: one may begin like another.
+NAMES = (
+    "regression with trees", "regression", "boosted trees", "plane of array", "same time last week",
+    "mean of four weeks", "mean of like days", "yesterday", "climatology", "better than naive", "not believed",
+    "learnt",
+)  # fmt: skip
+REASONS = (
+    "Some of the meter's values were not believed, and not learnt from.",
+    "The meter's values are believed again.",
+    "What was learnt did better than the naive models on the meter's own last weeks.",
+    "It was learnt anew, and on the meter's own last weeks another part did best.",
+    "What was learnt did no better than the naive models on the meter's own last weeks, and gave way.",
+    "On the meter's own last days another one did best.",
+)
+
+
+@dataclass(frozen=True)
+class Issue:
+    """What one decision expected of a meter from slot `begin` of the shown stretch on: quantiles [3, N] and by what."""
+
+    begin: int
+    quantiles: Floats
+    model: str
+    fallback: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """A day ahead: error over the mean magnitude, the same of last week, share within the band; of `n` slots."""
+
+    error: float
+    naive: float
+    coverage: float
+    n: int
+
+    @property
+    def skill(self) -> float:
+        """What is saved of last week's error; negative where last week would have done better."""
+        return 1 - self.error / self.naive if self.naive > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Change:
+    """From the day on which another kind of model was in use: before, now, and why."""
+
+    day: date
+    before: str
+    after: str
+    why: str
+
+
+@dataclass(frozen=True)
+class MeterView:
+    """One meter of the page; `score` is None where too little can be compared."""
+
+    point: str
+    figure: Figure | None
+    score: Score | None
+    model: str
+    fallback: str
+    changes: tuple[Change, ...]
+
+
+class Forecasts:
+    """Adds the page of forecasts."""
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+        pages.route("/manager/forecasts", Permission.MANAGER, self.show, keep=True)
+
+    def show(self, visit: Visit) -> Response:
+        groups = meter_groups(self.pages)
+        chosen = visit.request.query_params.get("of", next(iter(groups), ""))
+        if chosen not in groups:
+            raise HTTPException(404)
+        try:
+            found = meters(self.pages, visit, groups[chosen])
+        except StoreError:
+            found = []
+        return self.pages.page(
+            visit, "manager_forecasts.html", groups=list(groups), chosen=chosen, meters=found, days=DAYS
+        )
+
+
+def meter_groups(pages: Pages) -> dict[str, list[str]]:
+    """The electric meters that are forecast, by building, buildings that have some."""
+    district = pages.district
+    homes = dict.fromkeys(d.building for d in district.dwellings.values())
+    points = {f"{b}/homes/power_kw": b for b in homes}
+    assets = (*district.of(BaseLoad).values(), *district.of(Photovoltaic).values())
+    points |= {a.point("power_kw"): a.building for a in assets}
+    return {b: found for b in district.buildings if (found := [p for p, of in points.items() if of == b])}
+
+
+def meters(pages: Pages, visit: Visit, points: Sequence[str]) -> list[MeterView]:
+    """Views of some meters: what was expected when each of the last days began, and what came."""
+    first = today(pages.now(), pages.zone) - timedelta(days=DAYS)
+    begins = [_begin(pages, first + timedelta(days=i)) for i in range(DAYS + DRAWN_DAYS)]
+    slots = Slots(begins[0], int((begins[-1] - begins[0]) / SLOT))
+    at = [int((b - begins[0]) / SLOT) for b in begins]
+    issues: dict[str, list[Issue]] = {p: [] for p in points}
+    for begin in at[: DAYS + 1]:
+        record = next(
+            (r for k in range(LATE) if (r := pages.store.decision(slot_number(slots.at(begin + k)))) is not None), None
+        )
+        if record is not None:
+            for point in points:
+                if (issue := _issue(record, point, begins[0])) is not None:
+                    issues[point].append(issue)
+    measured = {p: _measured(pages, p, Slots(slots.start - WEEK * SLOT, slots.count + WEEK)) for p in points}
+    known = int(np.clip((pages.now() - slots.start) / SLOT, 0, slots.count))
+    found = []
+    for point in points:
+        expected, truth, naive = joined(issues[point], slots.count), measured[point][WEEK:], measured[point][:-WEEK]
+        truth = np.where(np.arange(slots.count) < known, truth, np.nan)
+        last = issues[point][-1] if issues[point] else None
+        shown = slice(at[DAYS - 1], slots.count)
+        found.append(
+            MeterView(
+                point,
+                _figure(expected[:, shown], truth[shown], slots.at(shown.start), known - shown.start, visit.words),
+                score(expected[:, : at[DAYS]], truth[: at[DAYS]], naive[: at[DAYS]]),
+                "" if last is None else told(last.model, visit.words),
+                "" if last is None else last.fallback,
+                tuple(changes(issues[point], slots, pages, visit.words)),
+            )
+        )
+    return found
+
+
+def _begin(pages: Pages, day: date) -> datetime:
+    return as_utc(datetime.combine(day, time(), pages.zone))
+
+
+def _issue(record: Mapping[str, Any], point: str, start: datetime) -> Issue | None:
+    found = record.get("forecasts", {}).get(point)
+    plan = record.get("plan") or {}
+    if found is None or "low" not in found or "start" not in plan:
+        return None
+    begin = round((datetime.fromisoformat(plan["start"]) - start) / SLOT)
+    quantiles = np.array([found["low"], found["median"], found["high"]], dtype=float)
+    return Issue(begin, quantiles, str(found.get("model", "")), str(found.get("fallback", "")))
+
+
+def joined(issues: Sequence[Issue], count: int) -> Floats:
+    """[3, count]: of every slot what the latest issue before it said; NaN where there was none."""
+    expected = np.full((3, count), np.nan)
+    for issue in sorted(issues, key=lambda i: i.begin):
+        begin = max(issue.begin, 0)
+        part = issue.quantiles[:, begin - issue.begin :][:, : count - begin]
+        expected[:, begin : begin + part.shape[1]] = part
+    return expected
+
+
+def score(expected: Floats, truth: Floats, naive: Floats) -> Score | None:
+    """None where too little can be compared, or nothing flowed."""
+    known = np.isfinite(expected[1]) & np.isfinite(truth) & np.isfinite(naive)
+    mean = float(np.abs(truth[known]).mean()) if known.sum() >= ENOUGH else 0.0
+    if mean == 0:
+        return None
+    low, median, high = expected[:, known]
+    inside = (truth[known] >= low) & (truth[known] <= high)
+    errors = [float(np.abs(truth[known] - f).mean()) / mean for f in (median, naive[known])]
+    return Score(errors[0], errors[1], float(inside.mean()), int(known.sum()))
+
+
+def changes(issues: Sequence[Issue], slots: Slots, pages: Pages, words: Words) -> list[Change]:
+    """Where the kind of model differs from one day to the next, newest first."""
+    found = []
+    for before, after in pairwise(issues):
+        if leading(before.model) != leading(after.model) or doubted(before.model) != doubted(after.model):
+            day = slots.at(after.begin).astimezone(pages.zone).date()
+            why = words.text(_why(before.model, after.model))
+            found.append(Change(day, told(before.model, words), told(after.model, words), why))
+    return found[::-1]
+
+
+def leading(model: str) -> str:
+    """The name of the model that has the largest part, which is named first."""
+    return next((n for n in NAMES if re.match(rf"(\d+\s?% )?{re.escape(n)}", model)), model)
+
+
+def doubted(model: str) -> str:
+    """What of the meter was not believed; empty mostly."""
+    return model.partition("(not believed: ")[2]
+
+
+def _why(before: str, after: str) -> str:
+    learnt_before, learnt_after = ("better than naive" in m for m in (before, after))
+    if doubted(after) and doubted(after) != doubted(before):
+        return REASONS[0]
+    if doubted(before) and not doubted(after):
+        return REASONS[1]
+    if learnt_after:
+        return REASONS[3] if learnt_before else REASONS[2]
+    return REASONS[4] if learnt_before else REASONS[5]
+
+
+def told(model: str, words: Words) -> str:
+    """What a record calls the model, in the reader's language."""
+    names = "|".join(re.escape(n) for n in NAMES)
+    return re.sub(names, lambda m: words.text(m[0]), model)
+
+
+def _measured(pages: Pages, point: str, slots: Slots) -> Floats:
+    """Mean power of each slot, kW; of `homes` the kept sum of the flats, or else the sum of what is kept of each."""
+    building, _, rest = point.partition("/")
+    kept = np.asarray(pages.store.history([point], slots).values[point])
+    if rest != "homes/power_kw" or np.isfinite(kept).all():
+        return kept
+    flats = [d.point("power_kw") for d in pages.district.dwellings.values() if d.building == building]
+    history = pages.store.history(flats, slots)
+    return np.where(np.isfinite(kept), kept, scaled_sum(np.stack([history.values[f] for f in flats]), ENOUGH_FLATS))
+
+
+def _figure(expected: Floats, truth: Floats, start: datetime, now: int, words: Words) -> Figure | None:
+    """Band, median and what came; None where nothing was expected. The drawing ends with the last that was expected."""
+    known = np.flatnonzero(np.isfinite(expected[1]))
+    if not len(known):
+        return None
+    count = int(known[-1]) + 1
+    low, median, high, came = (
+        [float(v) if np.isfinite(v) else None for v in row[:count]] for row in (*expected, truth)
+    )
+    title = words.text("Expected a day ahead and measured, kW")
+    heard = [v for v in came if v is not None]
+    description = words.text(
+        "Expected {low} to {high}; measured {measured}.",
+        low=words.power(float(np.nanmin(expected[1]))),
+        high=words.power(float(np.nanmax(expected[1]))),
+        measured=words.text("nothing") if not heard else f"{words.power(min(heard))} – {words.power(max(heard))}",
+    )
+    lines = [Line(words.text("expected"), median, "l2"), Line(words.text("measured"), came, "l1")]
+    band = Band(words.text("eight in ten"), low, high, "l1")
+    chart = draw(
+        lines=lines, title=title, description=description, band=band, now=now if 0 < now < count else None
+    )  # fmt: skip
+    legend = [(line.ink, line.label) for line in lines] + [("doubt", band.label)]
+    legend += [("now", words.text("Now"))] if 0 < now < count else []
+    return Figure(chart, ticks(chart, words), marks(Slots(start, count), words), legend, title, description)
