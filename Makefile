@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo check scenarios test lint bench screenshots pages lock schemas clean
+.PHONY: help install install-dev demo check scenarios test lint coverage mutants bench screenshots pages lock schemas clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,8 +31,15 @@ test: $(VENV)/.installed-dev ## everything: lint, types, imports, units, field, 
 lint: $(VENV)/.installed-dev ## the house rules alone: ruff, mypy, import layers
 	@$(BIN)/python tests/run.py house
 
+coverage: $(VENV)/.installed-dev ## every branch of envelope, write gate and journal is gone through by their tests, or it fails
+	@mkdir -p var && $(BIN)/coverage run -m pytest -p no:cacheprovider tests/test_envelope.py tests/dispatch tests/store/test_journal.py
+	@$(BIN)/coverage report
+
+mutants: $(VENV)/.installed-dev ## faults put into envelope, write gate and journal one by one, and how many no test notices
+	@$(BIN)/python benchmarks/mutants.py
+
 bench: $(VENV)/.installed-dev ## how long things take, as measured on this machine
-	@for bench in benchmarks/*.py; do echo "$$bench"; $(BIN)/python $$bench || exit 1; done
+	@for bench in $(filter-out benchmarks/mutants.py,$(wildcard benchmarks/*.py)); do echo "$$bench"; $(BIN)/python $$bench || exit 1; done
 
 screenshots: $(VENV)/.installed-dev ## every page, both widths, themes and languages, into var/screenshots
 	@$(BIN)/python -m tests.web.screenshots

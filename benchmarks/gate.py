@@ -211,9 +211,9 @@ def _broken(command: Command, wire: Wire, scene: Scene) -> Iterator[str]:
         if stood_s < (write.least_on_s if found > 0 else write.least_off_s):
             yield "switched too soon"
     ours = scene.standing.get(command.point)
-    if ours is not None and found is not None and abs(found - ours) < 9e-5:
+    if ours is not None and found is not None and abs(found - ours) < 6e-5:
         moved = abs(value - ours)
-        if moved < 9e-5 or (value != 0 and moved <= write.dead_band):
+        if moved < 6e-5 or (value != 0 and moved <= write.dead_band):
             yield "written for nothing"
     if command.expires_at <= scene.now:
         yield "expired"

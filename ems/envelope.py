@@ -20,8 +20,9 @@ HEATING_TO_COOLING_K = 2.0  # heating and cooling set points stand at least this
 HOT_WATER_LIFT_K = 2.0  # a plant that charges a tank leaves at least this much warmer than the tank's set point
 # A gate that is asked late in a quarter-hour judges by a sweep of its beginning; what is older judges nothing.
 STALE_AFTER_S = 1200.0
-SAME = 1e-4  # two values nearer than this are one: a device gives back what it was told as a float32
-TOLERANCE = 1e-6
+# Powers of two, so that sums with limits are exact and a limit is tested to its last digit.
+SAME = 2.0**-14  # values no further apart are one: a device gives back what it was told as a float32
+TOLERANCE = 2.0**-20  # about a millionth: what rounding makes of a sum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,17 +39,25 @@ class Limits:
     whole: bool = False  # states and modes
 
 
+def _below(a: float, b: float) -> bool:
+    return a < b - TOLERANCE
+
+
+def _above(a: float, b: float) -> bool:
+    return a > b + TOLERANCE
+
+
 def outside_limits(value: float, limits: Limits) -> str | None:
     """Refuses what is no number, outside the range, or between zero and the smallest value the device can follow."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return f"{value!r} is no finite number"
-    if value < limits.minimum - TOLERANCE:
+    if _below(value, limits.minimum):
         return f"{value:g} is below the minimum of {limits.minimum:g}"
-    if value > limits.maximum + TOLERANCE:
+    if _above(value, limits.maximum):
         return f"{value:g} is above the maximum of {limits.maximum:g}"
-    if limits.whole and abs(value - round(value)) > TOLERANCE:
+    if limits.whole and _above(abs(value - round(value)), 0):
         return f"{value:g} is not a whole state"
-    if limits.zero_or_at_least is not None and TOLERANCE < value < limits.zero_or_at_least - TOLERANCE:
+    if limits.zero_or_at_least is not None and _above(value, 0) and _below(value, limits.zero_or_at_least):
         return f"{value:g} lies between 0 and the smallest value of {limits.zero_or_at_least:g}"
     return None
 
@@ -60,7 +69,7 @@ def too_fast(value: float, previous: float | None, limits: Limits) -> str | None
     if previous is None:
         return f"where it stands is not known, and it may change by {limits.ramp_per_slot:g} in a quarter-hour"
     change = abs(value - previous)
-    if change > limits.ramp_per_slot + TOLERANCE:
+    if _above(change, limits.ramp_per_slot):
         return f"a change of {change:g} from {previous:g} is more than {limits.ramp_per_slot:g} in a quarter-hour"
     return None
 
@@ -70,14 +79,15 @@ def outside_band(offset_k: float, setpoint_c: float | None, floor_c: float, ceil
 
     `setpoint_c` is the resident's own set point. Unknown, only an offset of 0 is safe.
     """
-    if abs(offset_k) <= TOLERANCE:
+    raised, lowered = _above(offset_k, 0), _below(offset_k, 0)
+    if not raised and not lowered:
         return None
     if setpoint_c is None:
         return "the resident's set point is not known, so no offset is safe"
     target = setpoint_c + offset_k
-    if offset_k < 0 and target < floor_c - TOLERANCE:
+    if lowered and _below(target, floor_c):
         return f"{setpoint_c:g} {offset_k:+g} is {target:g} degC, below the floor of {floor_c:g}"
-    if offset_k > 0 and target > ceiling_c + TOLERANCE:
+    if raised and _above(target, ceiling_c):
         return f"{setpoint_c:g} {offset_k:+g} is {target:g} degC, above the ceiling of {ceiling_c:g}"
     return None
 
@@ -86,7 +96,7 @@ def heats_against_cooling(heating_c: float | None, cooling_c: float | None) -> s
     """Refuses a heating set point closer than 2 K below the cooling one."""
     if heating_c is None or cooling_c is None:
         return None
-    if cooling_c - heating_c < HEATING_TO_COOLING_K - TOLERANCE:
+    if _below(cooling_c - heating_c, HEATING_TO_COOLING_K):
         return (
             f"heating to {heating_c:g} and cooling to {cooling_c:g} degC are less than {HEATING_TO_COOLING_K:g} K apart"
         )
@@ -97,42 +107,43 @@ def starves_hot_water(outlet_c: float | None, middle_c: float | None, return_c: 
     """Refuses to inhibit the charging of a tank that is not surely hot."""
     if outlet_c is None:
         return "the tank's outlet temperature is not known"
-    if outlet_c < OUTLET_FLOOR_C + OUTLET_MARGIN_K - TOLERANCE:
+    if _below(outlet_c, OUTLET_FLOOR_C + OUTLET_MARGIN_K):
         return f"the outlet is at {outlet_c:g} degC and must stay {OUTLET_MARGIN_K:g} K above {OUTLET_FLOOR_C:g}"
     if middle_c is None:
         return "the temperature in the tank's middle is not known"
-    if middle_c < MIDDLE_FLOOR_C - TOLERANCE:
+    if _below(middle_c, MIDDLE_FLOOR_C):
         return f"the tank's middle is at {middle_c:g} degC, below {MIDDLE_FLOOR_C:g}: too little of it is hot"
     if return_c is None:
         return "the recirculation's return temperature is not known"
-    if return_c < RETURN_FLOOR_C - TOLERANCE:
+    if _below(return_c, RETURN_FLOOR_C):
         return f"the recirculation returns at {return_c:g} degC and must stay at {RETURN_FLOOR_C:g}"
     return None
 
 
 def stands_too_cool(setpoint_c: float) -> str | None:
     """Refuses a tank set point below the floor of the outlet, whatever its controller would take."""
-    if setpoint_c < OUTLET_FLOOR_C - TOLERANCE:
+    if _below(setpoint_c, OUTLET_FLOOR_C):
         return f"a tank at {setpoint_c:g} degC is no hot water: its outlet stays at {OUTLET_FLOOR_C:g} or more"
     return None
 
 
 def leaves_too_cool(leaving_c: float, tank_setpoints_c: list[float]) -> str | None:
     """Refuses a hot-water leaving temperature that cannot reach the tanks it charges."""
-    if tank_setpoints_c and leaving_c < max(tank_setpoints_c) + HOT_WATER_LIFT_K - TOLERANCE:
+    if tank_setpoints_c and _below(leaving_c, max(tank_setpoints_c) + HOT_WATER_LIFT_K):
         return f"leaving at {leaving_c:g} degC cannot charge a tank to {max(tank_setpoints_c):g}"
     return None
 
 
 def overfills(power_kw: float, stored_kwh: float | None, minimum_kwh: float, maximum_kwh: float) -> str | None:
     """Refuses to charge a full battery or to discharge an empty one. Unknown content: only rest is safe."""
-    if abs(power_kw) <= TOLERANCE:
+    charges, drains = _above(power_kw, 0), _below(power_kw, 0)
+    if not charges and not drains:
         return None
     if stored_kwh is None:
         return "the battery's content is not known"
-    if power_kw > 0 and stored_kwh >= maximum_kwh - TOLERANCE:
+    if charges and not _below(stored_kwh, maximum_kwh):
         return f"the battery holds {stored_kwh:g} of at most {maximum_kwh:g} kWh"
-    if power_kw < 0 and stored_kwh <= minimum_kwh + TOLERANCE:
+    if drains and not _above(stored_kwh, minimum_kwh):
         return f"the battery holds {stored_kwh:g} of at least {minimum_kwh:g} kWh"
     return None
 
@@ -140,23 +151,23 @@ def overfills(power_kw: float, stored_kwh: float | None, minimum_kwh: float, max
 def overloads(powers_kw: list[float], limit_kw: float) -> str | None:
     """Refuses a set of charging powers whose sum is more than their cable carries."""
     total = math.fsum(powers_kw)
-    if total > limit_kw + TOLERANCE:
+    if _above(total, limit_kw):
         return f"together {total:.1f} kW, and the cable carries {limit_kw:g}"
     return None
 
 
 def stops_recirculation(quantity: str, value: float) -> str | None:
     """Refuses whatever would stop or slow a hot-water recirculation, should a device ever offer it."""
-    if "recirculation" in quantity and value <= TOLERANCE:
+    if "recirculation" in quantity and not _above(value, 0):
         return "the recirculation of hot water is never stopped"
     return None
 
 
 def chills_people(heating_c: float, present_c: float | None, floor_c: float, *, occupied: bool) -> str | None:
     """Refuses to lower a zone's heating set point below its floor while people may be in it; raising it never harms."""
-    if not occupied or heating_c >= floor_c - TOLERANCE:
+    if not occupied or not _below(heating_c, floor_c):
         return None
-    if present_c is not None and heating_c >= present_c - TOLERANCE:
+    if present_c is not None and not _below(heating_c, present_c):
         return None
     return f"heating to {heating_c:g} degC is below the floor of {floor_c:g} while people may be there"
 
@@ -168,21 +179,21 @@ def overdraws(
 
     `supply_kw` and `own_kw` are what supply point and battery draw now. Charging less than now is always allowed.
     """
-    if power_kw <= TOLERANCE or (present_kw is not None and power_kw <= present_kw + TOLERANCE):
+    if not _above(power_kw, 0) or (present_kw is not None and not _above(power_kw, present_kw)):
         return None
     if supply_kw is None or own_kw is None:
         return "what the supply point carries now is not known"
     total = supply_kw - own_kw + power_kw
-    if total > limit_kw + TOLERANCE:
+    if _above(total, limit_kw):
         return f"the supply point would carry {total:.1f} kW, and {limit_kw:g} is what its fuse takes"
     return None
 
 
 def carries_too_much(value: float, present: float | None, supply_kw: float | None, limit_kw: float) -> str | None:
     """Refuses to raise a load while its supply point carries more than its fuse takes; to take less never harms."""
-    if supply_kw is None or supply_kw <= limit_kw + TOLERANCE:
+    if supply_kw is None or not _above(supply_kw, limit_kw):
         return None
-    if present is not None and value <= present + TOLERANCE:
+    if present is not None and not _above(value, present):
         return None
     return f"the supply point carries {supply_kw:.1f} kW already, and {limit_kw:g} is what its fuse takes"
 
@@ -192,9 +203,11 @@ def switches_too_soon(value: float, present: float | None, unchanged_s: float | 
 
     `unchanged_s` is how long it is known to stand on, or off, as it does; None: it was not seen to change.
     """
-    if present is None or unchanged_s is None or (value > TOLERANCE) == (present > TOLERANCE):
+    if present is None or unchanged_s is None:
         return None
-    is_on = present > TOLERANCE
+    is_on = _above(present, 0)
+    if is_on == _above(value, 0):
+        return None
     least_s = limits.least_on_s if is_on else limits.least_off_s
     if unchanged_s >= least_s:
         return None
@@ -216,4 +229,4 @@ def changes_nothing(value: float, standing: float | None, found: float | None, l
 
 def too_old(age_s: float) -> bool:
     """Whether a reading is too old to judge a command by, or from a time that has not come."""
-    return not -TOLERANCE <= age_s <= STALE_AFTER_S
+    return _below(age_s, 0) or age_s > STALE_AFTER_S

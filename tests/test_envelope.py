@@ -31,7 +31,12 @@ def test_what_is_no_number_never_leaves(value: object) -> None:
 
 @pytest.mark.parametrize(
     ("value", "why"),
-    [(-1, "below the minimum of 0"), (33, "above the maximum of 32"), (3, "between 0 and the smallest value of 6")],
+    [
+        (-1, "below the minimum of 0"),
+        (33, "above the maximum of 32"),
+        (3, "between 0 and the smallest value of 6"),
+        (0.5, "between 0 and the smallest value of 6"),
+    ],
 )
 def test_a_charger_takes_nothing_or_its_minimum(value: float, why: str) -> None:
     assert why in (envelope.outside_limits(value, CHARGER) or "")
@@ -46,8 +51,32 @@ def test_a_state_is_whole() -> None:
     assert "whole" in (envelope.outside_limits(0.5, Limits(minimum=0, maximum=1, whole=True)) or "")
 
 
+def test_a_whole_state_may_be_any_of_them() -> None:
+    assert envelope.outside_limits(2, Limits(minimum=1, maximum=3, whole=True)) is None
+
+
+def test_a_limit_is_a_limit_to_the_last_digit() -> None:
+    # A millionth is rounding; 2**-20 and its sums with 32 are exact.
+    assert envelope.outside_limits(32 + 2**-20, CHARGER) is None
+    assert envelope.outside_limits(32 + 2**-20 + 2**-40, CHARGER) is not None
+    assert envelope.outside_limits(-(2**-20), CHARGER) is None
+    assert envelope.outside_limits(-(2**-20) - 2**-40, CHARGER) is not None
+
+
+def test_nothing_is_limited_that_nobody_limits() -> None:
+    plain = Limits(minimum=0, maximum=1)
+    assert plain == Limits(
+        minimum=0, maximum=1, ramp_per_slot=None, least_on_s=0, least_off_s=0, dead_band=0, zero_or_at_least=None,
+        whole=False,
+    )  # fmt: skip
+    assert envelope.changes_nothing(0.5 + 2**-14, 0.5, 0.5, plain) is not None  # the same, to a float32
+    assert envelope.changes_nothing(0.5 + 2**-13, 0.5, 0.5, plain) is None
+
+
 def test_a_ramp_counts_from_what_stands() -> None:
     limits = Limits(minimum=-5, maximum=5, ramp_per_slot=3)
+    assert envelope.too_fast(4, 2, limits) is None
+    assert envelope.too_fast(-1, 2, limits) is None
     assert envelope.too_fast(3, 0, limits) is None
     assert "more than 3" in (envelope.too_fast(3.5, 0, limits) or "")
     assert "where it stands is not known" in (envelope.too_fast(0, None, limits) or "")
@@ -67,6 +96,9 @@ def test_a_ramp_counts_from_what_stands() -> None:
         (0.5, 23, True),  # ... and is not pushed further
         (1, 16, False),  # an economical resident may be warmed a little ...
         (-0.5, 16, True),  # ... and is not cooled further
+        (0.5, 16, False),
+        (-0.5, 23, False),
+        (0.5, 20.75, True),
     ],
 )
 def test_homes_stay_in_their_band(offset: float, setpoint: float | None, refused: bool) -> None:
@@ -116,7 +148,17 @@ def test_a_plant_leaves_warmer_than_the_tanks_it_charges() -> None:
 
 @pytest.mark.parametrize(
     ("power", "stored", "refused"),
-    [(10, None, True), (0, None, False), (10, 95, True), (-10, 95, False), (-10, 10, True), (10, 10, False)],
+    [
+        (10, None, True),
+        (0, None, False),
+        (10, 95, True),
+        (0.5, 95, True),
+        (-10, 95, False),
+        (-10, 10, True),
+        (-0.5, 10, True),
+        (10, 10, False),
+        (0.5, 10, False),
+    ],
 )
 def test_a_battery_is_neither_overfilled_nor_drained(power: float, stored: float | None, refused: bool) -> None:
     assert (envelope.overfills(power, stored, 10, 95) is not None) is refused
@@ -141,6 +183,7 @@ def test_a_recirculation_is_never_stopped() -> None:
         (17, 16, True, False),  # on its way up
         (17, 19, False, False),
         (18, 19, True, False),
+        (17, 17, True, False),  # it stays where it is
     ],
 )
 def test_people_are_not_chilled(heating: float, present: float | None, occupied: bool, refused: bool) -> None:
@@ -155,6 +198,8 @@ def test_people_are_not_chilled(heating: float, present: float | None, occupied:
         (11, 0, 55, 5, "would carry 61.0 kW"),  # what the battery takes already is not counted twice
         (-20, 0, None, None, ""),
         (5, 8, None, None, ""),  # less than now
+        (8, 8, None, None, ""),
+        (0.5, 0, None, 0, "not known"),
         (5, None, 90, 0, "would carry 95.0 kW"),
         (5, 0, None, 0, "not known"),
         (5, 0, 10, None, "not known"),
@@ -203,8 +248,8 @@ OFFSET = Limits(minimum=-1, maximum=1, dead_band=0.25)
         (0.5, 0.5, 0.0, False),  # a reboot put it back
         (0.5, None, 0.5, False),  # it stands there, but not by our command: claimed
         (0.5, 0.5, None, False),  # nobody knows where it stands
-        (0.5, 0.5, 0.50009, True),  # a float32 of the same
-        (0.5, 0.5, 0.5002, False),
+        (0.5, 0.5, 0.5 + 2**-14, True),  # a float32 of the same
+        (0.5, 0.5, 0.5 + 2**-13, False),
     ],
 )
 def test_a_write_that_changes_nothing_is_none(

@@ -13,6 +13,8 @@ from ems.points import dimension
 from ems.slots import slot_number
 from ems.snapshot import Snapshot
 
+SAME = 2.0**-13  # values nearer than this are one: a device gives back what it was told as a float32
+
 # What a person would notice or a device can resolve, by dimension: set points are rounded to it, so that reading back
 # is exact and a plan that differs by less writes nothing.
 STEPS = {
@@ -87,8 +89,6 @@ def shaped(value: float, wire: Wire, found: float | None) -> float:
     low, high = limits.minimum, limits.maximum
     if limits.ramp_per_slot is not None and found is not None:
         low, high = max(low, found - limits.ramp_per_slot), min(high, found + limits.ramp_per_slot)
-        if low > high:  # it stands outside its range: the way back is one ramp, whatever was wanted
-            low = high = min(max(limits.minimum, found - limits.ramp_per_slot), found + limits.ramp_per_slot)
     step = step_of(wire)
     value = round(min(max(value, low), high) / step) * step
     if value > high + 1e-9:  # rounding left the ramp or the range by less than a step
@@ -106,10 +106,11 @@ def step_of(wire: Wire) -> float:
 def _stands(value: float, ours: float | None, found: float | None, wire: Wire) -> bool:
     """Whether the point stands at what is wanted by our command, or so near that it is not worth a write."""
     write = wire.measure.write
-    if ours is None or found is None or not _same(found, ours) or write is None:
+    assert write is not None, f"{wire.point} cannot be written"
+    if ours is None or found is None or not _same(found, ours):
         return False
     return _same(value, ours) or (value != 0 and abs(value - ours) <= write.dead_band)
 
 
 def _same(a: float, b: float) -> bool:
-    return abs(a - b) < 1e-4
+    return abs(a - b) < SAME

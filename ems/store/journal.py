@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection
 
-from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Withheld, Written
+from ems.command import Command, Outcome, Overridden, Refused, Withheld, Written
 from ems.slots import as_utc
 from ems.store.database import Database, StoreError, execute, execute_many, fetch_all
 from ems.store.leadership import check_fence
@@ -124,7 +124,7 @@ class Journal:
 
     def run(self, slot: int) -> Run | None:
         """The run of a slot, or None if it was never begun."""
-        return self._database.read("run", lambda c: _run(c, slot))
+        return self._database.read("one run", lambda c: _run(c, slot))
 
     def last_run(self) -> Run | None:
         """The newest run."""
@@ -346,8 +346,7 @@ def _written(outcome: Outcome) -> tuple[str, float | None, str]:
             return "refused", None, why
         case Withheld():
             return "withheld", None, "shadow mode"
-        case Unreachable(why):
-            return "unreachable", None, why
+    return "unreachable", None, outcome.why
 
 
 def _us(instant: datetime) -> int:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
+from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Withheld, Written
 from ems.slots import slot_number
 from ems.store import JournalError, LeadershipLost, Lease, Store
 
@@ -147,8 +147,73 @@ def test_only_a_relinquishing_that_arrived_releases(any_store: Store, fence: int
     send(any_store, fence, order(TANK, None, 2), Written(None))
     assert {c.point: c.value for c in journal.standing()} == {CAR: 16.0}
     assert journal.last_confirmed() == {CAR: 16.0}
+    keys = [order(TANK, None, n).key for n in range(3)]
+    assert journal.states(keys) == dict(zip(keys, ("superseded", "superseded", "released"), strict=True))
+    send(any_store, fence, order(CAR, None, 1), Overridden(10.0, "priority 8"))  # somebody else's, ours is gone
+    assert journal.states([order(CAR, None, 1).key]) == {order(CAR, None, 1).key: "released"}
+    assert journal.standing() == []
+    send(any_store, fence, order(CAR, 16.0, 2), Written(16.0))
+    send(any_store, fence, order(CAR, 18.0, 3), Written(18.0))
+    assert journal.states([order(CAR, 0.0, 2).key]) == {order(CAR, 0.0, 2).key: "superseded"}
     send(any_store, fence, order(TANK, 58.0, 3), Written(58.0))
-    assert journal.last_confirmed() == {CAR: 16.0, TANK: 58.0}
+    assert journal.last_confirmed() == {CAR: 18.0, TANK: 58.0}
+
+
+def test_what_is_on_record_can_be_read_by_others(store: Store) -> None:
+    """Times are microseconds since 1970, and an outcome keeps what was read back, and who or why."""
+    lease = store.leadership.take("me", NOW)
+    assert isinstance(lease, Lease)
+    send(store, lease.fence, order(TANK, 60.0), Overridden(55.0, "priority 8"))
+    send(store, lease.fence, order(CAR, 16.0), Refused("too much"))
+    sql = "SELECT expires_us, state, read_back, detail FROM command ORDER BY number"
+    rows = store._database.read("test", lambda c: [tuple(r) for r in c.exec_driver_sql(sql)])
+    expires_us = int((NOW + timedelta(minutes=20)).timestamp()) * 1_000_000
+    assert rows == [
+        (expires_us, "overridden", 55.0, "priority 8"),
+        (expires_us, "refused", None, "too much"),
+    ]
+
+
+def test_steps_are_kept_two_days_and_commands_forty(store: Store) -> None:
+    journal = store.journal
+    lease = store.leadership.take("me", NOW)
+    assert isinstance(lease, Lease)
+    send(store, lease.fence, order(CAR, 16.0), Refused("no"))
+    journal.remember(SLOT, "plan", 1)
+
+    def after(slots: int, now: datetime) -> None:
+        journal.open_run(SLOT + slots, now, lease.fence)
+        journal.close_run(SLOT + slots, "done", now)
+
+    after(192, NOW)
+    assert journal.recall(SLOT, "plan") == (1,)
+    after(193, NOW)
+    assert journal.recall(SLOT, "plan") is None
+    expired = NOW + timedelta(minutes=20)
+    after(194, expired + timedelta(days=40))
+    assert journal.states([order(CAR, 16.0).key])
+    after(195, expired + timedelta(days=40, microseconds=1))
+    assert journal.states([order(CAR, 16.0).key]) == {}
+
+
+def test_what_is_withheld_never_stands(any_store: Store, fence: int) -> None:
+    journal = any_store.journal
+    expires = NOW + timedelta(minutes=20)
+    wanted = [order(TANK, 60.0), order(CAR, None)]
+    journal.commit_intents(wanted, fence, NOW, withheld=True)
+    assert journal.states([c.key for c in wanted]) == dict.fromkeys([c.key for c in wanted], "withheld")
+    assert journal.standing() == [] and journal.last_confirmed() == {}
+    journal.record_outcomes({wanted[0].key: Withheld(60.0), wanted[1].key: Withheld(None)})
+    assert journal.standing() == [] and journal.last_confirmed() == {}
+    assert journal.withheld(expires, expires + timedelta(seconds=1)) == [wanted[0]]  # a release took nothing back
+    assert journal.withheld(NOW, expires) == []
+    assert journal.withheld(expires + timedelta(microseconds=1), expires + timedelta(hours=1)) == []
+    # What a run before had written is not taken for given back by it.
+    send(any_store, fence, order(CAR, 16.0, 1), Written(16.0))
+    later = order(CAR, 10.0, 2)
+    journal.commit_intents([later], fence, NOW, withheld=True)
+    journal.record_outcomes({later.key: Withheld(10.0)})
+    assert journal.last_confirmed() == {CAR: 16.0}
 
 
 def test_old_steps_and_commands_are_forgotten_but_not_what_stands(any_store: Store, fence: int) -> None:
