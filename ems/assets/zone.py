@@ -99,7 +99,7 @@ WARM_ANYWAY_K = 0.3  # this far above all that an offset may ask for, none is ne
 OFFSET_STEP_K = 0.4  # a smaller change of it is not worth a write: hardly a room answers to it
 WISHED_K = 0.3  # above an offset that somebody asked for, a room may still be
 FLEXING_K = 0.5  # below the resident's set point; not in a senior residence
-STANDING_K = 0.5  # dwellings that stand as far above their band's lower edge are planned as one at first
+STANDING_K = 1.5  # dwellings that stand as far above their band's lower edge are planned as one at first
 WARM_ENOUGH_K = 1.0  # below the lowest wished limit a room may stand, left alone, to be planned with cooling
 ALWAYS = Opening(days=(1, 2, 3, 4, 5, 6, 7), from_hour=0, until_hour=24)
 

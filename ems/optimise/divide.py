@@ -2,13 +2,13 @@
 
 Dwellings touch the rest only through the node they draw from. So
 
-1. the whole is solved with dwellings that stand alike as one (`Outlook.grouped`): a small programme, whose prices at
-   the nodes are all but exact;
+1. the whole is looked at with dwellings that stand alike as one (`Outlook.grouped`): its prices at the nodes are all
+   but exact. Plants that only share a loop are looked at each by itself, at the loop's prices (`apart.py`);
 2. each dwelling is given its share of its group's plan by its asset file (`share_out`): plans that everybody can keep;
 3. each dwelling alone, at the prices, is a small programme too. Their optima and what the rest is worth at these prices
    add up to a lower bound (Lagrange): no plan of all dwellings together can cost less;
-4. the rest is solved again with a mixture of these plans for every group (a restricted master, Dantzig and Wolfe):
-   this is the plan, an upper bound, and new prices. 3 and 4 repeat until the two bounds are close enough.
+4. the rest is solved, in one, with a mixture of these plans for every group (a restricted master, Dantzig and Wolfe):
+   this is the plan, an upper bound, and new prices of the loop. They repeat until the two bounds are close enough.
 
 So the distance from the best plan is certified without the one large programme ever being solved, and from the first
 mixture on there is always a plan in hand. A district of few dwellings is solved as one programme, which is exact.
@@ -20,7 +20,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import highspy
@@ -30,6 +30,8 @@ from scipy import sparse
 
 from ems.assets import SHARED_FILES, SharedFile
 from ems.assets.outlook import Outlook, Part
+from ems.optimise.apart import Apart, Look
+from ems.optimise.coarse import Coarse, clock_hours
 from ems.optimise.lower import lower
 from ems.optimise.matrix import Family, Matrix, Positions
 from ems.optimise.model import Composed, compose
@@ -37,16 +39,17 @@ from ems.optimise.outline import family_name, numbers, outline_block
 from ems.optimise.settle import OnOffColumns, near_term, settle
 from ems.optimise.solve import (
     AT_LOWER,
-    BASIC,
     Basis,
     Live,
     Solution,
     UnsolvedError,
+    basis_of,
     fitted,
     new_highs,
     solve,
 )
 from ems.series import Floats
+from ems.slots import Slots
 
 FEW = 24  # dwellings that are solved with all the rest at once
 CLOSE_ENOUGH = 0.002  # of what is decided on: forecasts err by far more
@@ -54,16 +57,42 @@ ROUNDS = 8
 DEAR_SHARE, DEAR = 0.01, 0.5  # of what is decided on, and euro: more than this for a switch is the price of a wish
 Prices = Mapping[str, tuple[tuple[str, ...], Floats]]  # by medium: nodes, euro per kW and slot
 WORKERS = min(2, os.cpu_count() or 1)
+TIE = "loop_nodes.balances"
+NOWHERE: Positions = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Stood:
+    """Where the solution of an earlier plan stood, on its slots; `tie` are the duals of the rows that tie its parts."""
+
+    slots: Slots
+    basis: Basis
+    tie: Floats | None = None  # (nodes, slots)
+
+    def shift(self, slots: Slots) -> int:
+        """By how many slots it is older."""
+        return round((slots.start - self.slots.start) / slots.length)
+
+    def tie_on(self, family: Family, slots: Slots) -> Floats | None:
+        """Those duals at the same instants of other slots, the last ones repeated; None where the nodes are others."""
+        if self.tie is None or self.basis.rows[TIE][0].members[0] != family.members[0]:
+            return None
+        at = np.clip(np.arange(slots.count) + self.shift(slots), 0, self.slots.count - 1)
+        return self.tie[:, at].ravel()
 
 
 @dataclass
 class Memory:
     """What a planner keeps from one plan to the next so that it starts near its end: where the solutions stood."""
 
-    at: datetime | None = None  # where the last plan began
-    district: Basis | None = None
+    first: Stood | None = None  # of the whole
+    parts: Stood | None = None
     members: dict[str, Any] = field(default_factory=dict)  # HiGHS's basis by dwelling
     halfway: frozenset[str] = frozenset()
+
+    def of(self, stood: Stood | None, slots: Slots) -> Stood | None:
+        """What stood on slots of this length."""
+        return stood if stood is not None and stood.slots.minutes == slots.minutes else None
 
 
 @dataclass(frozen=True)
@@ -84,12 +113,27 @@ class Piece:
 
 @dataclass(frozen=True)
 class First:
-    """The whole as it is solved first: dwellings that stand alike are one, devices may do things halfway."""
+    """The whole as it is looked at first: dwellings that stand alike are one, devices may do things halfway."""
 
     outlook: Outlook
     composed: Composed
     matrix: Matrix
-    solution: Solution
+    memory: Memory
+
+    @cached_property
+    def solution(self) -> Solution:
+        """Its optimum, from where that of the last plan stood. Raises UnsolvedError."""
+        slots, stood = self.outlook.slots, self.memory.of(self.memory.first, self.outlook.slots)
+        start = None if stood is None else fitted(stood.basis, self.matrix, stood.shift(slots))
+        found = solve(self.matrix, basis=start)
+        basis = basis_of(found.raw_basis, self.matrix)
+        self.memory.first = None if basis is None else Stood(slots, basis)
+        return found
+
+    def look(self) -> Look:
+        """The same, as a look at the whole."""
+        found = self.solution
+        return Look(found.values, found.duals, found.objective, found.iterations, found.last_resort)
 
 
 @dataclass(frozen=True)
@@ -99,6 +143,7 @@ class Found:
     `prices` are the duals of the balances at each medium's nodes, euro per kW and slot, shaped (nodes, slots).
     `bound` is what no plan can go below, euro; `relaxed` what this one would cost if devices could do things halfway.
     `halfway` names those which for the next hour still do. `first` is the first look, with dwellings in groups.
+    `given` is what cannot be decided on: what the stores hold at the start, less loads that nobody can move, euro.
     """
 
     pieces: tuple[Piece, ...]
@@ -111,6 +156,17 @@ class Found:
     halfway: tuple[str, ...]
     first: First
     last_resort: bool
+    given: float
+
+    @property
+    def gap(self) -> float:
+        """How far the plan may be from the best one, as a share of what it decides on."""
+        return max(self.cost - self.bound, 0.0) / decided(self.cost, self.given)
+
+
+def decided(cost: float, given: float) -> float:
+    """What a plan of this cost decides on, euro."""
+    return max(abs(cost + given), 1.0)
 
 
 def find(
@@ -132,41 +188,51 @@ def find(
     grouped = replace(outlook, grouped=bool(shared))
     composed = compose(grouped, held)
     matrix = composed.matrix()
-    slots = outlook.slots
-    shift = 0 if memory.at is None else round((slots.start - memory.at) / slots.length)
-    solution = solve(matrix, start=memory.district, shift=shift)
-    memory.at, memory.district = slots.start, solution.basis
-    prices = prices_of(matrix, solution.duals)
+    slots, first = outlook.slots, First(grouped, composed, matrix, memory)
     fleets = [Members(file, outlook, composed, matrix) for file in shared]
-    bound = solution.objective
-    for members in fleets:
-        members.share_out(solution.values)
-        # What the groups cost at these prices is replaced by what their members would.
-        bound += members.at_prices(prices, memory) - members.groups_at_prices(prices, solution.values)
     master = Master(matrix, fleets)
-    master.solve(solution.basis)
-    iterations = solution.iterations + master.iterations
-    scale = abs(master.cost) + stored_worth(composed, matrix, solution.values)
-    for _ in range(ROUNDS):
-        if master.cost - bound <= close_enough * scale or time_is_up():
-            break
-        prices = master.prices()
-        lower = master.cost_without_groups + sum(members.at_prices(prices, memory) for members in fleets)
+    apart = Apart(matrix, tie(matrix) if fleets else NOWHERE, WORKERS)
+    begun = first_look(first, apart, master, memory)
+    given = given_in(composed, matrix, outlook, begun.values)
+    iterations, bound = begun.iterations, -np.inf
+    for members in fleets:
+        members.share_out(begun.values)
+    looked: Look | None = begun
+    if not fleets:
+        bound = begun.bound
+        master.solve(first.solution.raw_basis)
+    for left in reversed(range(ROUNDS if fleets else 0)):
+        if looked is None:
+            prices, lower = master.prices(), master.cost_without_groups
+        else:
+            prices, lower = prices_of(matrix, looked.duals), looked.bound
+        for members in fleets:
+            lower += members.at_prices(prices, memory)
+            if looked is not None:  # what the groups cost at these prices is replaced by what their members would
+                lower -= members.groups_at_prices(prices, looked.values)
         bound = max(bound, lower)
         master.solve()
         iterations += master.iterations
+        if left == 0 or master.cost - bound <= close_enough * decided(master.cost, given) or time_is_up():
+            break
+        try:
+            looked = None if apart.whole else apart.solve(master.duals[apart.shared])
+        except UnsolvedError:  # the plan in hand stands, only its proof does not get better
+            break
+    basis = None if apart.whole else apart.stood()
+    if basis is not None:
+        memory.parts = Stood(slots, basis, matrix.rows[TIE].of(master.duals))
     relaxed = master.cost
     # Who could not be settled last time is asked again on the hour only.
     known = memory.halfway if slots.start.minute else frozenset()
     if not halves:
-        master.settle(near_term(composed, matrix, outlook, known), DEAR_SHARE * scale + DEAR)
+        master.settle(near_term(composed, matrix, outlook, known), DEAR_SHARE * decided(relaxed, given) + DEAR)
     halfway = near_term(composed, matrix, outlook).halfway(master.values)
     if not halves:
         memory.halfway = frozenset(halfway)
     own = frozenset(group for members in fleets for group in members.groups)
     pieces = [Piece(composed, matrix, master.values, own)]
     pieces += [Piece(m.composed, m.matrix, m.mixture(w)) for m, w in zip(fleets, master.weights, strict=True)]
-    bound = min(bound, relaxed)
     return Found(
         tuple(pieces),
         master.cost,
@@ -174,20 +240,60 @@ def find(
         bound,
         prices_of(matrix, master.duals),
         iterations,
-        solution.method,
+        master.method,
         halfway,
-        First(grouped, composed, matrix, solution),
-        solution.last_resort,
+        first,
+        begun.last_resort,
+        given,
     )
 
 
-def stored_worth(composed: Composed, matrix: Matrix, values: Floats) -> float:
-    """What the stores hold at the start, at the prices for what they hold at the end, euro."""
-    worth = 0.0
+def tie(matrix: Matrix) -> Positions:
+    """The rows that tie plants to each other: what they take from a loop between them."""
+    family = matrix.rows.get(TIE)
+    return NOWHERE if family is None else family.positions.ravel()
+
+
+def first_look(first: First, apart: Apart, master: Master, memory: Memory) -> Look:
+    """At every part, at the last plan's prices of the loop or those of a first mixture of plans by the hour.
+
+    At the whole where it has no parts, or, as a last resort, where one of them has no optimum at these prices.
+    """
+    if apart.whole:
+        return first.look()
+    slots = first.outlook.slots
+    stood, prices = memory.of(memory.parts, slots), None
+    try:
+        if stood is not None:
+            apart.start_at(stood.basis, stood.shift(slots))
+            prices = stood.tie_on(apart.matrix.rows[TIE], slots)
+        if prices is None:
+            values = Coarse(apart.matrix, clock_hours(slots)).values()
+            for members in master.fleets:
+                members.share_out(values)
+            master.solve()
+            prices = master.duals[apart.shared]
+        return apart.solve(prices)
+    except UnsolvedError:
+        apart.whole = True
+        return replace(first.look(), last_resort=True)
+
+
+def given_in(composed: Composed, matrix: Matrix, outlook: Outlook, values: Floats) -> float:
+    """What no plan decides on, euro: what the stores hold at the start, at the prices for what they hold at the end,
+    less what loads cost that nobody can move.
+    """
+    columns, worth = matrix.columns, 0.0
     for cost in composed.costs:
         if cost.term == "stores" and not isinstance(cost.price, float | int):
-            family = matrix.columns[family_name(cost.variable)]
+            family = columns[family_name(cost.variable)]
             worth -= float(np.sum(cost.price.reshape(family.shape)[..., -1] * family.of(values)[..., 0]))
+    for part in composed.parts.values():
+        for port in part.ports:
+            if port.firm and port.medium == "electricity":
+                for row, node in zip(numbers(port.flow), port.node.values(), strict=True):
+                    if node in outlook.tariffs:
+                        worth -= float(row @ outlook.tariffs[node].import_per_kwh) * outlook.slots.hours
     return worth
 
 
@@ -393,7 +499,7 @@ class Master:
         self.cost, self.cost_without_groups, self.iterations = 0.0, 0.0, 0
         self.values, self.duals = np.zeros(matrix.cost.size), np.zeros(matrix.a.shape[0])
         self.weights: list[Floats] = []
-        self.added = 0
+        self.added, self.method = 0, ""
 
     def settle(self, on_off: OnOffColumns, dear: float) -> None:
         """Leave nothing halfway in the near term that need not be."""
@@ -415,8 +521,8 @@ class Master:
         if self.lower is not found.lower or self.upper is not found.upper:  # the last trial was not the one to keep
             under(found.lower, found.upper)
 
-    def solve(self, start: Basis | None = None) -> None:
-        """Solve with all plans there are by now; `start` is a basis of the whole, else that of the last time."""
+    def solve(self, start: Any = None) -> None:
+        """Solve with all plans there are by now; `start` is HiGHS's basis of the whole, else that of the last time."""
         plans = len(self.fleets[0].plans) if self.fleets else 0
         drawn, cost = [], [np.zeros(0)]
         for k in range(plans):
@@ -446,13 +552,18 @@ class Master:
             np.concatenate([self.upper[self.columns], np.full(shares, np.inf)]),
             np.concatenate([m.cost[self.columns], *cost]),
         )
-        self.live = Live(programme, self._start(start, shares))
+        if start is not None:
+            self.live = Live(programme, start)
+        elif self.basis is None:
+            self.live = Live(programme)  # from nothing it is faster than from where parts or groups stood
+        else:
+            self.live = Live(programme, self._with_shares(shares), primal=True)  # what is added leaves it feasible
         self.added = shares
         self._take(self.live.solution())
 
     def _take(self, solution: Solution) -> None:
         """Keep what a solution says."""
-        self.iterations, self.basis = solution.iterations, solution.raw_basis
+        self.iterations, self.basis, self.method = solution.iterations, solution.raw_basis, solution.method
         self.values[self.columns] = solution.values[: self.width]
         self.duals[self.rows] = solution.duals[: self.height]
         self.cost = solution.objective
@@ -463,21 +574,11 @@ class Master:
             ends = np.cumsum([len(members.groups) for members in self.fleets])
             self.weights = np.split(by_plan, ends[:-1], axis=1)
 
-    def _start(self, start: Basis | None, shares: int) -> Any:
-        """Where the simplex starts: at the whole's solution with the first plan of every group, or where it ended."""
+    def _with_shares(self, shares: int) -> Any:
+        """The basis of the last time, with no share of what has been added since."""
         basis = highspy.HighsBasis()
-        if start is not None:
-            whole = fitted(start, self.matrix)
-            columns = np.array(list(whole.col_status), dtype=object)[self.columns].tolist()
-            rows = np.array(list(whole.row_status), dtype=object)[self.rows].tolist()
-            columns += [BASIC] * self.groups + [AT_LOWER] * (shares - self.groups)
-            rows += [AT_LOWER] * self.groups
-        elif self.basis is not None:
-            columns = list(self.basis.col_status) + [AT_LOWER] * (shares - self.added)
-            rows = list(self.basis.row_status)
-        else:
-            return None
-        basis.col_status, basis.row_status, basis.valid = columns, rows, True
+        basis.col_status = list(self.basis.col_status) + [AT_LOWER] * (shares - self.added)
+        basis.row_status, basis.valid = list(self.basis.row_status), True
         return basis
 
     def prices(self) -> Prices:

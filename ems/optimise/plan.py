@@ -20,6 +20,7 @@ from ems.optimise.divide import Found, Memory, Piece, find
 from ems.optimise.matrix import Family
 from ems.optimise.outline import family_name, numbers
 from ems.optimise.question import refuse_wrong
+from ems.optimise.solve import UnsolvedError
 from ems.optimise.why import IN_THE_LOOP, Effort, Reason, Why, explain
 from ems.series import Floats, Forecast
 from ems.slots import Slots
@@ -210,13 +211,18 @@ def plan(
             "halfway": len(found.halfway),
         },
         bound=found.bound,
-        gap=_gap(found, outlook),
+        gap=found.gap,
     )
     faults = check(district, snapshot, forecasts, draft)
     if faults:
         raise WrongPlanError(faults)
     setpoints = _setpoints(draft, district, outlook)
-    return _completed(draft, explain(found.first, held, effort), setpoints, tuple(outlook.notes))
+    try:
+        why = explain(found.first, held, effort)
+    except UnsolvedError as error:
+        outlook.note(f"no reasons, for the model they come from was not solved: {error}")
+        why = Why()
+    return _completed(draft, why, setpoints, tuple(outlook.notes))
 
 
 def outlook_of(
@@ -303,27 +309,6 @@ def _cost_terms(found: Found) -> dict[str, float]:
         for cost in piece.composed.costs:
             terms[cost.term] = terms.get(cost.term, 0.0) + float(_priced(piece, cost)[2].sum())
     return terms
-
-
-def _gap(found: Found, outlook: Outlook) -> float:
-    """How far the plan may be from the best one, as a share of what it decides on.
-
-    That is the objective and the value of the stores at the start, less what loads cost that nobody can move.
-    """
-    base = 0.0
-    for piece in found.pieces:
-        for cost in piece.composed.costs:
-            if cost.term == "stores" and not isinstance(cost.price, float | int):
-                family, values, _ = _priced(piece, cost)
-                price = cost.price.reshape(family.shape)[piece.kept(family)]
-                base -= float(np.sum(price[..., -1] * values[..., 0]))
-        for part in piece.composed.parts.values():
-            for port in part.ports:
-                if port.firm and port.medium == "electricity":
-                    for row, node in zip(numbers(port.flow), port.node.values(), strict=True):
-                        if node in outlook.tariffs:
-                            base -= float(row @ outlook.tariffs[node].import_per_kwh) * outlook.slots.hours
-    return max(found.cost - found.bound, 0.0) / max(abs(found.cost + base), 1.0)
 
 
 def _shortfalls(found: Found, outlook: Outlook) -> tuple[Shortfall, ...]:
