@@ -1,7 +1,8 @@
 """`ems forecast backtest FILE`: forecasts of measured series as they would have been made, against what came.
 
 A file has a column of UTC instants and one column per series (`*_kw`); columns `temp_air_c` and `*_wm2` are weather and
-serve as a perfect weather forecast, which the report says. Each origin knows only what lies before it.
+serve as a perfect weather forecast, which the report says. A site's own database (`site.db`) serves as well: its
+metered powers, and what its weather station measured. Each origin knows only what lies before it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ from rich.table import Table
 from ems.forecast.experience import Experience
 from ems.forecast.protocol import forecast_many
 from ems.series import Floats
+from ems.slots import SLOT, Slots, floor
+from ems.store import Store, StoreError
 
 QUANTILES = (0.1, 0.5, 0.9)
 HORIZON_H = 48
+DATABASES = (".db", ".sqlite")
+WEATHER = {"weather/outdoor_temperature_c": "temp_air_c", "weather/irradiance_w_per_m2": "ghi_wm2"}
+ENOUGH_WEATHER = 0.7  # of the slots, measured
 APART_H = 27  # between origins, so that they walk through the day
 HISTORY_DAYS = 400
 FANS = 6  # origins drawn for each series
@@ -82,6 +88,35 @@ def read_series(file: Path) -> pd.DataFrame:
     if minutes < 1 or 60 % minutes:
         raise UnfitFileError(f"{file} has a step of {minutes} minutes; steps divide an hour")
     return table.asfreq(f"{minutes}min")
+
+
+def read_store(file: Path, only: str, *, sun: bool) -> pd.DataFrame:
+    """The powers that a site's database keeps whose names hold `only`, and its weather. Raises UnfitFileError.
+
+    Powers are those that flow into an asset; with `sun` those of photovoltaic arrays, turned round.
+    """
+    if not file.exists():
+        raise UnfitFileError(f"{file} does not exist; a site keeps it in its folder, var/site/site.db by default")
+    try:
+        with Store.read_only(f"sqlite:///{file}") as store:
+            newest = store.latest()
+            names = sorted(p for p in newest if p.endswith("/power_kw") and only in p)
+            if not names:
+                raise UnfitFileError(f"{file} keeps no power whose name holds {only!r}")
+            weather = {column: p for p in sorted(newest) for end, column in WEATHER.items() if p.endswith(end)}
+            end = floor(max(s.at for s in newest.values()))
+            slots = Slots(end - HISTORY_DAYS * 96 * SLOT, HISTORY_DAYS * 96)
+            values = store.history([*names, *weather.values()], slots).values
+    except StoreError as error:
+        raise UnfitFileError(f"{file} cannot be read: {error}") from error
+    index = pd.date_range(slots.start, periods=slots.count, freq=SLOT)
+    columns = {p.replace("/power_kw", "_kw"): values[p] for p in names}
+    columns = {n: -v if sun else v for n, v in columns.items() if np.isfinite(v).any()}
+    if not columns:
+        raise UnfitFileError(f"{file} keeps no quarter-hours of {', '.join(names[:5])}")
+    known = np.flatnonzero(np.isfinite(np.stack(list(columns.values()))).any(axis=0))
+    heard = {c: values[p] for c, p in weather.items() if np.isfinite(values[p][known[0] :]).mean() > ENOUGH_WEATHER}
+    return pd.DataFrame(columns | heard, index=index).iloc[known[0] : known[-1] + 1]
 
 
 def origins(count: int, per_day: int, horizon: int, blocks: int, per_block: int) -> list[int]:
@@ -210,9 +245,15 @@ th,td{text-align:left;padding:.25rem .6rem;border-top:1px solid var(--rule)}svg{
 
 @app.command()
 def backtest(
-    file: Annotated[Path, typer.Argument(help="Parquet or CSV: UTC instants, series *_kw, weather temp_air_c, *_wm2.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Parquet or CSV (UTC instants, series *_kw, weather temp_air_c, *_wm2), or a site's site.db."
+        ),
+    ],
     kind: Annotated[str, typer.Option(help="What the series are: load, heat or pv.")] = "load",
     tz: Annotated[str, typer.Option("--time-zone", help="Whose wall clock people live by.")] = "Europe/Paris",
+    only: Annotated[str, typer.Option(help="Of a database, only points whose names hold this.")] = "",
     blocks: Annotated[int, typer.Option(min=1, help="Stretches over the last 60 % of the file.")] = 3,
     per_block: Annotated[int, typer.Option(min=1, help="Origins in each, 27 h apart.")] = 4,
     report_file: Annotated[Path | None, typer.Option("--report", help="Write a page with charts here.")] = None,
@@ -222,7 +263,8 @@ def backtest(
     if kind not in ("load", "heat", "pv"):
         raise typer.BadParameter(f"{kind!r} is not known; give load, heat or pv", param_hint="--kind")
     try:
-        table = read_series(file)
+        sun = kind == "pv"
+        table = read_store(file, only, sun=sun) if file.suffix in DATABASES else read_series(file)
         step = table.index[1] - table.index[0]
         per_day, horizon = pd.Timedelta(days=1) // step, pd.Timedelta(hours=HORIZON_H) // step
         begins = origins(len(table), per_day, horizon, blocks, per_block)

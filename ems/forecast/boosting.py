@@ -20,6 +20,7 @@ from ems.series import Floats
 NAME = "boosted trees"
 ON_LINES = "regression with trees"
 TREES = 130
+OUTER_TREES, OUTER_RATE = 80, 0.13  # for quantiles that are stretched afterwards anyway
 MOST_ROWS = 40_000
 OUTLIER = 0.0005  # of the targets on either side are drawn in before learning
 SETTINGS = {
@@ -93,7 +94,13 @@ def fit(
         departs = np.clip(departs, *np.quantile(departs, [OUTLIER, 1 - OUTLIER]))
         params = {"max_bin": SETTINGS["max_bin"], "verbosity": -1}
         data = found.Dataset(x, departs, weight=weight, params=params, free_raw_data=False)
-        return [found.train({**SETTINGS, "alpha": q, "num_threads": threads}, data, TREES) for q in levels]
+        models = []
+        for q in levels:
+            settings = {**SETTINGS, "num_threads": threads, "alpha": q}
+            if q != 0.5:
+                settings["learning_rate"] = OUTER_RATE
+            models.append(found.train(settings, data, TREES if q == 0.5 else OUTER_TREES))
+        return models
 
     boosters = grown(rows.x[use], ((truth - rows.base) / rows.scale)[use], quantiles)
     x = _with_line(rows, by_line)[use.ravel()]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,17 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from ems.backtest import Trial, UnfitFileError, app, calibration, origins, read_series, score
+from ems.backtest import Trial, UnfitFileError, app, calibration, origins, read_series, read_store, score
 from ems.forecast import boosting, learn
+from ems.points import Quality, Sample
+from ems.slots import Slots
+from ems.store import Store
 
 
 @pytest.fixture(autouse=True)
 def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boosting, "TREES", 20)
+    monkeypatch.setattr(boosting, "OUTER_TREES", 15)
     monkeypatch.setattr(boosting, "MOST_ROWS", 4000)
     monkeypatch.setattr(learn, "LINE_ROWS", 1000)
 
@@ -82,3 +87,38 @@ def test_an_unfit_file_is_named(tmp_path: Path) -> None:
     file.write_text("t,a\n2026-01-01T00:00Z,1\n2026-01-01T01:00Z,2\n")
     with pytest.raises(UnfitFileError, match="no column that ends in _kw"):
         read_series(file)
+
+
+class TestDatabase:
+    START = datetime(2026, 1, 5, tzinfo=UTC)
+
+    @pytest.fixture
+    def site(self, tmp_path: Path) -> Path:
+        """Two days of an office, a roof and a weather station, and half a day of a pump."""
+        slots = Slots(self.START, 192)
+        rows = {
+            "horizon/offices/power_kw": np.full(192, 30.0),
+            "horizon/roof/power_kw": np.full(192, -4.0),
+            "station/weather/outdoor_temperature_c": np.full(192, 8.0),
+            "horizon/pump/power_kw": np.where(np.arange(192) < 48, 1.0, np.nan),
+        }
+        with Store.open(f"sqlite:///{tmp_path}/site.db") as store:
+            store.save_series([(p, slots, v) for p, v in rows.items()])
+            store.save_latest({p: Sample(float(v[0]), Quality.GOOD, slots.end) for p, v in rows.items()})
+        return tmp_path / "site.db"
+
+    def test_its_powers_and_weather_are_read_on_one_grid(self, site: Path) -> None:
+        table = read_store(site, "", sun=False)
+        assert list(table) == ["horizon/offices_kw", "horizon/pump_kw", "horizon/roof_kw", "temp_air_c"]
+        assert (len(table), table.index[0]) == (192, self.START)
+        assert table["horizon/pump_kw"].notna().sum() == 48
+        assert (table["temp_air_c"] == 8).all()
+
+    def test_generation_is_turned_round(self, site: Path) -> None:
+        assert (read_store(site, "roof", sun=True)["horizon/roof_kw"] == 4).all()
+
+    def test_what_is_not_there_is_named(self, site: Path) -> None:
+        with pytest.raises(UnfitFileError, match="no power whose name holds 'cellar'"):
+            read_store(site, "cellar", sun=False)
+        with pytest.raises(UnfitFileError, match=r"nowhere\.db does not exist"):
+            read_store(site.parent / "nowhere.db", "", sun=False)

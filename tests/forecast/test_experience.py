@@ -26,6 +26,7 @@ def district() -> District:
 @pytest.fixture(autouse=True)
 def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boosting, "TREES", 15)
+    monkeypatch.setattr(boosting, "OUTER_TREES", 15)
     monkeypatch.setattr(boosting, "MOST_ROWS", 4000)
     monkeypatch.setattr(learn, "LINE_ROWS", 1200)
 

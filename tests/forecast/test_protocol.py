@@ -18,6 +18,7 @@ H = 48
 def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is asked here does not depend on how many trees there are, and the machine is shared."""
     monkeypatch.setattr(boosting, "TREES", 25)
+    monkeypatch.setattr(boosting, "OUTER_TREES", 15)
     monkeypatch.setattr(boosting, "MOST_ROWS", 6000)
     monkeypatch.setattr(learn, "LINE_ROWS", 1200)
 
