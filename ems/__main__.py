@@ -323,6 +323,7 @@ def run_demo(
     history_days: Annotated[int, typer.Option(min=0, help="Days of simulated past.")] = 35,
     sweep_minutes: Annotated[int | None, typer.Option(min=1, help="Site minutes between sweeps.")] = None,
     seed: Annotated[int, typer.Option(help="Draws people, weather and the true buildings.")] = 1,
+    shadow: Annotated[bool, typer.Option("--shadow", help="Everything but the write.")] = False,
 ) -> None:
     """The simulated district on real sockets, controlled, with pages: the whole way of a decision."""
     pace = _speed(speed)
@@ -340,6 +341,7 @@ def run_demo(
         history_days=history_days,
         sweep_minutes=sweep_minutes or (15 if pace is None else 5),
         seed=seed,
+        shadow=shadow,
     )
     shown = LivePanel(read_district(buildings))
     drawn = not headless and err.is_terminal

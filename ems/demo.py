@@ -55,6 +55,7 @@ class DemoSettings:
     history_days: int = HISTORY_DAYS
     sweep_minutes: int = 5
     seed: int = 1
+    shadow: bool = False  # everything but the write
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,7 @@ async def _demo(
                 clock=clock,
                 bell=bell,
                 sweep_every=timedelta(minutes=settings.sweep_minutes),
+                shadow=settings.shadow,
                 on_event=on_event,
                 on_cycle=lambda control: on_cycle(control, plant),
                 asks_homes=settings.port != 0,  # nobody can be asked without pages

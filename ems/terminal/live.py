@@ -105,6 +105,8 @@ class LivePanel:
                 f"{self.shadow.ours.euro:.2f} EUR of electricity so far, {self.shadow.rules.euro:.2f} under the rules: "
                 f"{self.shadow.spared_eur:+.2f} spared (not counting what stores hold)",
             )
+        if control.settings.shadow:
+            yield "shadow", f"{totals.withheld} set points would have been written; nothing is"
         yield (
             "write",
             f"{totals.setpoints_confirmed} of {totals.setpoints_written} set points confirmed, "

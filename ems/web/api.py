@@ -49,7 +49,7 @@ class Problem(BaseModel):
 class Health(BaseModel):
     """Whether the district is being controlled."""
 
-    state: Literal["none", "controlling", "degraded", "unplanned", "lost"]
+    state: Literal["none", "controlling", "degraded", "unplanned", "lost", "shadow"]
     controlled: bool
     age_s: float | None
 

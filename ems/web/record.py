@@ -18,7 +18,7 @@ from ems.district import District
 from ems.market import prices
 from ems.slots import SLOT, Slots
 
-Mode = Literal["none", "controlling", "degraded", "unplanned", "lost"]
+Mode = Literal["none", "controlling", "degraded", "unplanned", "lost", "shadow"]
 
 # Without a decision for this long the devices go back to their own control.
 LOST_AFTER = 2 * SLOT
@@ -56,6 +56,7 @@ OUTCOMES = {
     "refused": "Refused by the device",
     "gate": "Refused by the gate",
     "written": "Confirmed",
+    "withheld": "Withheld: in shadow mode nothing is written",
 }
 
 
@@ -88,11 +89,14 @@ class Record:
         """Whether the district is being controlled, by the age and the completeness of the last decision.
 
         `unplanned`: the loop lives, but made no plan; the last set points stand, or the devices run on their own.
+        `shadow`: it decides and writes nothing.
         """
         if self.age is None:
             return "none"
         if self.age > LOST_AFTER:
             return "lost"
+        if self.record.get("shadow"):
+            return "shadow"
         if not self._plan:
             return "unplanned"
         return "degraded" if self.record.get("fallbacks") else "controlling"
@@ -258,6 +262,11 @@ class Record:
             kind = str(outcome.get("kind", "?")) if isinstance(outcome, Mapping) else str(outcome)
             counts[kind] = counts.get(kind, 0) + 1
         return counts
+
+    @property
+    def withheld(self) -> int:
+        """How many set points shadow mode kept from being written."""
+        return self.sent.get("withheld", 0)
 
     @property
     def refused(self) -> int:
