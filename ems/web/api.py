@@ -11,12 +11,12 @@ import inspect
 import io
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Path, Query, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -29,12 +29,20 @@ from ems.slots import SLOT, Slots, floor
 from ems.store import Account, People, StoreError
 from ems.web.access import Permission
 from ems.web.alarms import open_alarms
+from ems.web.consumption import today
 from ems.web.pages import Pages
 from ems.web.record import GROUPS
+from ems.web.reports import Report, first_of, report
 from ems.web.words import Words
 
 ROOT = "/api/v1"
-SCOPES = ("read",)
+# What a key opens, of what its owner may see: everything, or only one part.
+Scope = Literal["read", "live", "history"]
+SCOPES: dict[Scope, str] = {
+    "read": "Everything I may see",
+    "live": "Only what is now: points, plan, alarms",
+    "history": "Only what was measured: quarter-hours and reports",
+}
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _MOST = 5000  # values in one answer
 _FORMATS = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
@@ -115,6 +123,65 @@ class AlarmItem(BaseModel):
     raised_at: datetime
 
 
+class AlarmPage(BaseModel):
+    """Some of the alarms, gravest first."""
+
+    items: list[AlarmItem]
+    total: int
+    next_offset: int | None
+
+
+class ForecastItem(BaseModel):
+    """What was expected of a point when the last plan was made. Quantiles of 10 and 90 % where they are kept."""
+
+    point: str
+    unit: str
+    model: str
+    fallback: str
+    median: list[float]
+    low: list[float] | None
+    high: list[float] | None
+
+
+class ForecastPage(BaseModel):
+    """Some of the forecasts, in the order of their points; all begin at `start`."""
+
+    start: datetime | None
+    minutes: int
+    items: list[ForecastItem]
+    total: int
+    next_offset: int | None
+
+
+class ReportLine(BaseModel):
+    """One amount of a month by day; null is not measured. `asset` is empty for all homes of a building together."""
+
+    asset: str
+    what: str
+    unit: str
+    total: float | None
+    days: list[float | None]
+
+
+class ReportPeak(BaseModel):
+    """The highest quarter-hour of a supply point; null when nothing was measured."""
+
+    supply: str
+    prm: str
+    subscribed_kw: float
+    peak_kw: float | None
+    day: date | None
+
+
+class ReportAnswer(BaseModel):
+    """The month of a building, until today."""
+
+    building: str
+    dates: list[date]
+    lines: list[ReportLine]
+    peaks: list[ReportPeak]
+
+
 class HomeAnswer(BaseModel):
     """A home as its resident knows it."""
 
@@ -124,6 +191,7 @@ class HomeAnswer(BaseModel):
     wish_offset_k: float | None
 
 
+_REPORT_COLUMNS = ("asset", "what", "unit", "day", "value")
 _TROUBLE: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "What is asked for makes no sense"},
     401: {"model": Problem, "description": "No key, or one that opens nothing"},
@@ -136,6 +204,7 @@ Offset = Annotated[int, Query(ge=0, le=1_000_000)]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Start = Annotated[AwareDatetime, Query(description="With its offset from UTC; the quarter-hour it lies in")]
 End = Annotated[AwareDatetime | None, Query(description="Exclusive; now when not given")]
+Month = Annotated[str, Path(pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="Such as 2026-10")]
 Format = Annotated[Literal["json", "csv", "parquet"], Query(alias="format")]
 
 
@@ -148,11 +217,13 @@ class Api:
         self._add("/health", Permission.EVERYBODY, self.health, Health)
         self._add("/buildings", Permission.MANAGER, self.buildings, list[BuildingItem])
         self._add("/points", Permission.MANAGER, self.points, PointPage)
-        self._add("/history", Permission.MANAGER, self.history, Series)
+        self._add("/history", Permission.MANAGER, self.history, Series, "history")
         self._add("/plan", Permission.MANAGER, self.plan, PlanAnswer)
-        self._add("/alarms", Permission.MANAGER, self.alarms, list[AlarmItem])
+        self._add("/alarms", Permission.MANAGER, self.alarms, AlarmPage)
+        self._add("/forecasts", Permission.MANAGER, self.forecasts, ForecastPage)
+        self._add("/reports/{building}/{month}", Permission.REPORTS, self.report, ReportAnswer, "history")
         self._add("/home", Permission.HOME, self.home, HomeAnswer)
-        self._add("/home/history", Permission.HOME, self.home_history, Series)
+        self._add("/home/history", Permission.HOME, self.home_history, Series, "history")
         described = get_openapi(
             title="Smartseille EMS",
             version="1",
@@ -167,10 +238,13 @@ class Api:
         pages.app.state.permissions[f"{ROOT}/openapi.json", "GET"] = Permission.EVERYBODY
         pages.app.add_api_route(f"{ROOT}/openapi.json", self.describe, methods=["GET"], include_in_schema=False)
 
-    def _add(self, path: str, permission: Permission, answer: Callable[..., Any], model: Any) -> None:
+    def _add(
+        self, path: str, permission: Permission, answer: Callable[..., Any], model: Any, part: Scope = "live"
+    ) -> None:
         """A route that is answered only to whom it is for; `request.state.account` is who asks."""
 
         known = {"format" if name == "form" else name for name in inspect.signature(answer).parameters} - {"request"}
+        known = {name for name in known if f"{{{name}}}" not in path}
 
         def allowed(request: Request) -> None:
             request.state.account = None
@@ -183,7 +257,7 @@ class Api:
                 raise HTTPException(401, "send a key as Authorization: Bearer …", {"WWW-Authenticate": "Bearer"})
             account, scope = held
             gone = account.home is not None and account.home not in self.pages.district.dwellings
-            if scope not in SCOPES or gone or not permission.allows(account):
+            if scope not in ("read", part) or gone or not permission.allows(account):
                 raise HTTPException(403, "this key is not for that")
             request.state.account = account
 
@@ -233,8 +307,7 @@ class Api:
             )
             for point, sample in known[offset : offset + limit]
         ]
-        after = offset + limit
-        return PointPage(items=items, total=len(known), next_offset=after if after < len(known) else None)
+        return PointPage(items=items, total=len(known), next_offset=_next(offset, limit, len(known)))
 
     def history(self, point: str, start: Start, end: End = None, form: Format = "json") -> Any:
         if not self._public(point):
@@ -268,8 +341,9 @@ class Api:
             price_per_kwh=record.prices,
         )
 
-    def alarms(self, language: Language = "fr") -> list[AlarmItem]:
-        return [
+    def alarms(self, offset: Offset = 0, limit: Limit = 100, language: Language = "fr") -> AlarmPage:
+        found = open_alarms(self.pages, Words(language, self.pages.zone))
+        items = [
             AlarmItem(
                 number=one.alarm.number,
                 kind=one.alarm.kind.name,
@@ -280,8 +354,62 @@ class Api:
                 remedy=one.remedy,
                 raised_at=one.alarm.raised_at,
             )
-            for one in open_alarms(self.pages, Words(language, self.pages.zone))
+            for one in found[offset : offset + limit]
         ]
+        return AlarmPage(items=items, total=len(found), next_offset=_next(offset, limit, len(found)))
+
+    def forecasts(self, offset: Offset = 0, limit: Limit = 20) -> ForecastPage:
+        record = self.pages.record("en")
+        known = sorted((p, f) for p, f in record.forecasts.items() if not record.is_private(p.rpartition("/")[0]))
+        items = [
+            ForecastItem(
+                point=point,
+                unit=unit_label(point.rpartition("/")[2]),
+                model=str(f.get("model", "")),
+                fallback=record.public(str(f.get("fallback", ""))),
+                median=f.get("median", []),
+                low=f.get("low"),
+                high=f.get("high"),
+            )
+            for point, f in known[offset : offset + limit]
+        ]
+        slots = record.slots
+        return ForecastPage(
+            start=None if slots is None else slots.start,
+            minutes=15 if slots is None else slots.minutes,
+            items=items,
+            total=len(known),
+            next_offset=_next(offset, limit, len(known)),
+        )
+
+    def report(self, building: str, month: Month, form: Format = "json") -> Any:
+        district, first = self.pages.district, first_of(month)
+        if building not in district.buildings or first is None or first > today(self.pages.now(), self.pages.zone):
+            raise HTTPException(404, "there is no such building, or that month has not begun")
+        try:
+            found = report(self.pages, building, first)
+        except StoreError as error:
+            raise HTTPException(503, "the database does not answer") from error
+        if form != "json":
+            return Response(_report_table(found, form), media_type=_FORMATS[form])
+        return ReportAnswer(
+            building=building,
+            dates=list(found.dates),
+            lines=[
+                ReportLine(asset=one.asset, what=one.way, unit=one.unit, total=one.total, days=one.days)
+                for one in found.lines
+            ],
+            peaks=[
+                ReportPeak(
+                    supply=supply.name,
+                    prm=supply.prm,
+                    subscribed_kw=supply.subscribed_kw,
+                    peak_kw=None if peak is None else peak.kw,
+                    day=None if peak is None else peak.day,
+                )
+                for supply, peak in found.peaks
+            ],
+        )
 
     def home(self, request: Request) -> HomeAnswer:
         home = _account(request).home
@@ -320,9 +448,35 @@ class Api:
         return Response(_table(slots, values, form), media_type=_FORMATS[form])
 
 
+def _next(offset: int, limit: int, total: int) -> int | None:
+    """Where the next page begins; None on the last one."""
+    return offset + limit if offset + limit < total else None
+
+
 def _account(request: Request) -> Account:
     account: Account = request.state.account
     return account
+
+
+def _report_table(found: Report, form: str) -> bytes:
+    """One row per amount and day: asset, what, unit, day, value; the same columns in both forms."""
+    rows = [
+        (line.asset, line.way, line.unit, day, value)
+        for line in found.lines
+        for day, value in zip(found.dates, line.days, strict=True)
+    ]
+    if form == "csv":
+        buffer = io.StringIO()
+        writer = csv.writer(buffer)
+        writer.writerow(_REPORT_COLUMNS)
+        writer.writerows((a, w, u, d.isoformat(), "" if v is None else v) for a, w, u, d, v in rows)
+        return buffer.getvalue().encode()
+    kinds = (pa.string(), pa.string(), pa.string(), pa.date32(), pa.float64())
+    columns = list(zip(*rows, strict=True)) or [()] * len(kinds)
+    arrays = {name: pa.array(c, k) for name, c, k in zip(_REPORT_COLUMNS, columns, kinds, strict=True)}
+    sink = io.BytesIO()
+    pq.write_table(pa.table(arrays), sink)
+    return sink.getvalue()
 
 
 def _table(slots: Slots, values: list[float | None], form: str) -> bytes:

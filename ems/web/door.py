@@ -20,6 +20,7 @@ from ems.web.access import (
     give_cookie,
     token_of,
 )
+from ems.web.api import SCOPES
 from ems.web.pages import START, Pages, Visit
 
 _AT_ONCE = 2  # codes looked up at the same time: 16 MB and 50 ms each
@@ -106,16 +107,17 @@ class Door:
 
     def _keys(self, visit: Visit, made: str = "") -> Response:
         held = self.people.tokens(visit.who, self.pages.clock())
-        return self.pages.page(visit, "keys.html", keys=held, made=made, most=MOST_KEYS)
+        return self.pages.page(visit, "keys.html", keys=held, made=made, most=MOST_KEYS, scopes=SCOPES)
 
     def change_keys(self, visit: Visit) -> Response:
         """A new key to the API, shown once, or the end of one."""
         now = self.pages.clock()
         match visit.given("do", 12):
             case "make":
-                if len(self.people.tokens(visit.who, now)) >= MOST_KEYS or not visit.given("label", 40):
+                label, scope = visit.given("label", 40), visit.given("scope", 12) or "read"
+                if len(self.people.tokens(visit.who, now)) >= MOST_KEYS or not label or scope not in SCOPES:
                     raise HTTPException(422)
-                return self._keys(visit, self.people.make_token(visit.who, visit.given("label", 40), "read", now))
+                return self._keys(visit, self.people.make_token(visit.who, label, scope, now))
             case "end":
                 if not self.people.end_token(visit.who, visit.given("key", 128), now):
                     raise HTTPException(404)

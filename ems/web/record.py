@@ -175,7 +175,7 @@ class Record:
 
     def flow(self, point: str) -> list[float]:
         """What is planned of one point, kW per slot; empty for what the plan holds nothing of, and for a person's."""
-        if self._is_private(point.rpartition("/")[0]):
+        if self.is_private(point.rpartition("/")[0]):
             return []
         return list(self._plan.get("flows", {}).get(point, []))
 
@@ -203,7 +203,7 @@ class Record:
 
     def state(self, point: str) -> list[float]:
         """What is planned of one state, one value per boundary; empty where there is none."""
-        if self._is_private(point.rpartition("/")[0]):
+        if self.is_private(point.rpartition("/")[0]):
             return []
         return list(self._plan.get("states", {}).get(point, []))
 
@@ -239,14 +239,14 @@ class Record:
             # A sentence that a re-solve has shown says its euro itself; those of older records do not.
             Told(r.get("asset", ""), self._in_language(r), None if "against" in r else r.get("euro"))
             for r in self._plan.get("reasons", [])
-            if not self._is_private(r.get("asset", ""))
+            if not self.is_private(r.get("asset", ""))
         ]
 
     @property
     def shortfalls(self) -> list[Told]:
         found = []
         for s in self._plan.get("shortfalls", []):
-            if self._is_private(s.get("asset", "")):
+            if self.is_private(s.get("asset", "")):
                 continue
             remedy = str(s.get(f"remedy_{self.language}", ""))
             text = f"{self._in_language(s)}: {float(s.get('amount', 0)):.1f} {s.get('unit', '')}".strip()
@@ -313,7 +313,7 @@ class Record:
     def sent_to_people(self) -> int:
         """How many set points went to homes and charge points."""
         both = [*self.record.get("sent", []), *self.record.get("refused", [])]
-        return sum(1 for one in both if self._is_private(one["point"].rpartition("/")[0]))
+        return sum(1 for one in both if self.is_private(one["point"].rpartition("/")[0]))
 
     @property
     def deviations(self) -> list[SentLine]:
@@ -323,7 +323,7 @@ class Record:
 
     def _line(self, one: Mapping[str, Any], value: str, previous: str, why: str) -> SentLine | None:
         asset, _, quantity = str(one["point"]).rpartition("/")
-        if self._is_private(asset):
+        if self.is_private(asset):
             return None
         return SentLine(asset, quantity, one.get(value), one.get(previous), self.public(str(why)))
 
@@ -332,7 +332,7 @@ class Record:
         wanted = []
         for setpoint in self._plan.get("setpoints", []):
             asset = setpoint["point"].rpartition("/")[0]
-            if asset.startswith(building + "/") and not self._is_private(asset):
+            if asset.startswith(building + "/") and not self.is_private(asset):
                 wanted.append((setpoint["point"], setpoint["value"], self.public(setpoint.get("reason", ""))))
         return wanted
 
@@ -344,7 +344,7 @@ class Record:
         if found:
             text = french if self.language == "fr" else english
         for building, asset in _ASSETS.findall(text):
-            if self._is_private(f"{building}/{asset}"):
+            if self.is_private(f"{building}/{asset}"):
                 label = self.district.buildings[building].label
                 return f"{label.fr} : concerne une personne" if self.language == "fr" else f"{label.en}: about a person"
         return text
@@ -352,7 +352,7 @@ class Record:
     def _in_language(self, told: Mapping[str, Any]) -> str:
         return self.public(str(told.get(self.language) or told.get("en") or told.get("fr") or ""))
 
-    def _is_private(self, asset: str) -> bool:
+    def is_private(self, asset: str) -> bool:
         """Whether an asset tells of a person: a home, or a car at its charge point."""
         return isinstance(self.district.assets.get(asset), Dwelling | ChargePoint)
 

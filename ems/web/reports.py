@@ -175,11 +175,8 @@ class Reports:
         return _file(buffer.getvalue(), _XLSX, f"{building}-{month}.xlsx")
 
     def _first(self, month: str) -> date:
-        try:
-            first = date.fromisoformat(f"{month}-01")
-        except ValueError:
-            raise HTTPException(404) from None
-        if not _EARLIEST <= first <= today(self.pages.now(), self.pages.zone):
+        first = first_of(month)
+        if first is None or first > today(self.pages.now(), self.pages.zone):
             raise HTTPException(404)
         return first
 
@@ -190,6 +187,15 @@ class Reports:
             return report(self.pages, building, self._first(month))
         except StoreError as error:
             raise HTTPException(503) from error
+
+
+def first_of(month: str) -> date | None:
+    """The first day of a month given as 2026-10; None for what is none, or lies before everything."""
+    try:
+        first = date.fromisoformat(f"{month}-01")
+    except ValueError:
+        return None
+    return first if first >= _EARLIEST else None
 
 
 def report(pages: Pages, name: str, first: date) -> Report:

@@ -138,3 +138,46 @@ def test_an_ended_key_opens_nothing(filled: FilledSite, client: TestClient) -> N
     for one in filled.people.tokens(account, NOW):
         filled.people.end_token(account, one.key, NOW)
     assert client.get("/api/v1/plan", headers=asked).status_code == 401
+
+
+def test_a_key_opens_no_more_than_its_part(filled: FilledSite, client: TestClient) -> None:
+    account = filled.people.account_of(filled.codes["manager"], NOW)
+    assert account is not None
+    opened = {
+        scope: {"Authorization": f"Bearer {filled.people.make_token(account, 'part', scope, NOW)}"}
+        for scope in ("read", "live", "history", "write")
+    }
+    history = f"/api/v1/history?point=parking/battery/power_kw&start={START}"
+    for path, part in (("/api/v1/plan", "live"), (history, "history"), ("/api/v1/forecasts", "live")):
+        found = {scope: client.get(path, headers=held).status_code for scope, held in opened.items()}
+        assert found == {s: 200 if s in ("read", part) else 403 for s in opened}, path
+
+
+def test_alarms_and_forecasts_come_page_by_page(filled: FilledSite, client: TestClient) -> None:
+    held = key(filled, "manager")
+    whole = client.get("/api/v1/alarms", headers=held).json()
+    assert (whole["total"], whole["next_offset"]) == (2, None)
+    first = client.get("/api/v1/alarms", params={"limit": 1}, headers=held).json()
+    assert first["next_offset"] == 1 and first["items"] == whole["items"][:1]
+    found = client.get("/api/v1/forecasts", params={"limit": 1}, headers=held).json()
+    assert found["total"] == 2 and found["next_offset"] == 1
+    (item,) = found["items"]
+    assert item["point"].endswith("/homes/power_kw") and item["low"][0] < item["median"][0] < item["high"][0]
+
+
+def test_a_report_is_read_in_three_forms_that_agree(filled: FilledSite, client: TestClient) -> None:
+    path, held = "/api/v1/reports/calanques/2026-10", key(filled, "manager")
+    found = client.get(path, headers=held).json()
+    assert found["dates"][0] == "2026-10-01" and len(found["dates"]) == 24
+    bought = next(line for line in found["lines"] if line["what"] == "bought")
+    assert bought["total"] == pytest.approx(sum(v for v in bought["days"] if v is not None))
+    assert [p["peak_kw"] for p in found["peaks"]] == [90.0]
+    rows = client.get(path, params={"format": "csv"}, headers=held).text.splitlines()
+    assert rows[0] == "asset,what,unit,day,value"
+    table = pq.read_table(io.BytesIO(client.get(path, params={"format": "parquet"}, headers=held).content))
+    assert table.num_rows == len(rows) - 1 == 24 * len(found["lines"])
+    assert table["value"].to_pylist() == [v for line in found["lines"] for v in line["days"]]
+    assert not any("flat-" in row for row in rows)
+    for wrong in ("calanques/2026-13", "calanques/2026-11", "nowhere/2026-10"):
+        assert client.get(f"/api/v1/reports/{wrong}", headers=held).status_code in (404, 422), wrong
+    assert client.get(path, headers=key(filled, HOME)).status_code == 403

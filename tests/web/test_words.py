@@ -17,6 +17,7 @@ from ems.district import District
 from ems.points import Quality
 from ems.store.trail import LOOKS, Deed
 from ems.web.abnormal import MORE
+from ems.web.api import SCOPES
 from ems.web.calendars import KINDS as CALENDAR
 from ems.web.comfort import CAUSES, State
 from ems.web.figures import COSTS, LABELS
@@ -58,8 +59,9 @@ def made_up(district: District) -> set[str]:
     fixed |= {state.value for state in State} | {name for _, name, *_ in SENSORS} | set(get_args(Orientation))
     fixed |= {text for pages in MORE.values() for title, _, line in pages for text in (title, line)} | set(MORE)
     fixed |= set(ROLE_NAMES.values()) | set(WAYS) | set(ROOMS.values()) | {text for text, _ in VALUES.values()}
-    fixed |= {title for title, *_ in LEAKS.values()} | set(CALENDAR) | {text for *_, text in CHOICES}
     fixed |= {*NAMES, *REASONS}
+    fixed |= {title for title, *_ in LEAKS.values()} | set(CALENDAR) | set(SCOPES.values())
+    fixed |= {text for *_, text in CHOICES}
     fixed |= {*get_args(Deed), *LOOKS, *SAYINGS.values(), *PURPOSES.values(), *dict(STEPS).values()}
     fixed |= {verdict.value for verdict in Verdict}
     names = {n.partition("/")[2].replace("-", " ") for n, a in district.assets.items() if not isinstance(a, Dwelling)}
