@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ DATABASES = ("site.db", "people.db")
 SPOOL, HANDOVER = "site.db.spool", "handover.json"
 BESIDE = (SPOOL, HANDOVER)
 MANIFEST = "manifest.json"
+LAST = "backed-up.json"  # in the site's folder
 
 
 class BackupError(StoreError):
@@ -66,7 +67,18 @@ def back_up(site: Path, into: Path, now: datetime) -> Backup:
     write_whole(torn / MANIFEST, json.dumps(manifest, indent=1))
     tombstones.add(into, _erased(site))
     torn.rename(folder)
+    with suppress(OSError):  # a site that cannot be written to is backed up all the same
+        write_whole(site / LAST, json.dumps({"made_at": manifest["made_at"], "folder": str(folder)}))
     return Backup(folder, as_utc(now), digests)
+
+
+def last_backup(site: Path) -> tuple[datetime, str] | None:
+    """When a site was last backed up from here, and into which folder; None when that is not known."""
+    try:
+        found = json.loads((site / LAST).read_text(encoding="utf-8"))
+        return datetime.fromisoformat(found["made_at"]), str(found["folder"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def read_backup(folder: Path) -> Backup:

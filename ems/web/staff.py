@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import sqlite3
-from datetime import timedelta
+from datetime import date, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 import segno
@@ -12,11 +13,15 @@ from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
 from ems.store import Account, People, Role, StoreError, sqlite_concern
+from ems.store.backup import last_backup
 from ems.store.people import CODE_LASTS
+from ems.store.questions import Questions
+from ems.store.requests import Requests
 from ems.web.access import Permission
 from ems.web.pages import Pages, Visit
 
 LINES, RECENT = 60, 20  # of the audit on one page, and of these at once in view
+_SHOWN = ("highspy", "pyomo", "numpy", "lightgbm", "BAC0", "pymodbus", "fastapi", "sqlalchemy")  # what most depends on
 INSTALLERS_DAYS = (1, 7, 30)
 
 # Whom each may invite.
@@ -130,20 +135,26 @@ class Staff:
 
     def system(self, visit: Visit) -> Response:
         store = self.pages.store
+        sealed: list[int] = []
         try:
-            readings, run = store.count_readings(), store.journal.last_run()
+            readings, run, sealed = store.count_readings(), store.journal.last_run(), store.sealed_days()
         except StoreError:
             readings, run = None, None
+        folder = self.pages.folder
         concern = sqlite_concern()
         return self.pages.page(
             visit,
             "manager_system.html",
             record=self.pages.record(visit.words.language),
-            version=_version(),
+            version=_version("smartseille-ems"),
             sqlite=sqlite3.sqlite_version,
             concern="" if concern is None else concern.text,
             readings=readings,
             run=run,
+            sealed=date.fromisoformat(str(sealed[-1])) if sealed else None,
+            backup=None if folder is None else last_backup(folder),
+            waiting=0 if folder is None else len(Requests(folder).waiting()) + len(Questions(folder).waiting()),
+            versions=[("Python", platform.python_version()), *((name, _version(name)) for name in _SHOWN)],
             sizes=[
                 (name, None if size is None else size / 1e6)
                 for name, size in (("site.db", store.size_bytes()), ("people.db", self.people.size_bytes()))
@@ -158,8 +169,8 @@ def drawn(text: str) -> Markup:
     return Markup(svg)
 
 
-def _version() -> str:
+def _version(package: str) -> str:
     try:
-        return version("smartseille-ems")
+        return version(package)
     except PackageNotFoundError:  # from a checkout that was never installed
         return "?"

@@ -12,7 +12,7 @@ import pytest
 from ems.points import Quality
 from ems.slots import Slots
 from ems.store import Store, StoreError, tombstones
-from ems.store.backup import BackupError, back_up, read_backup, restore
+from ems.store.backup import BackupError, back_up, last_backup, read_backup, restore
 from ems.store.people import People
 from ems.store.requests import Handover
 from ems.store.space import BALLAST_BYTES, LOW_BYTES, SCARCE_BYTES, Level, Space
@@ -77,6 +77,17 @@ def test_a_back_up_is_restored_and_what_was_there_is_kept(tmp_path: Path) -> Non
         assert store.damaged_days() == {}
     with Store.open(f"sqlite:///{kept / 'site.db'}") as store:
         assert store.count_readings() == before
+
+
+def test_a_site_knows_when_it_was_last_backed_up(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    assert last_backup(site) is None
+    with Store.open(f"sqlite:///{site}/site.db"):
+        made = back_up(site, tmp_path / "backups", NOW)
+    assert last_backup(site) == (NOW, str(made.folder))
+    (site / "backed-up.json").write_text("[]")
+    assert last_backup(site) is None
 
 
 def test_a_running_site_is_not_restored_over(tmp_path: Path) -> None:
