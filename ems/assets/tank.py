@@ -130,7 +130,7 @@ def energy_now_kwh(tank: Tank, outlook: Outlook) -> float:
     unknown = [q for q in quantities if outlook.snapshot.value(tank.point(q)) is None]
     if unknown and foreseen is not None:
         outlook.note(f"{tank.name}: {', '.join(unknown)} not known: the previous plan's {foreseen:.4g} kWh stand in")
-        return foreseen
+        return outlook.bounded(tank.point("hot_energy_kwh"), foreseen, 0.0, tank.full_kwh)  # plans are kept rounded
     sensors = [
         outlook.measured(tank.point("top_temperature_c"), DESIGN_TOP_C),
         outlook.measured(tank.point("middle_temperature_c"), DESIGN_MIDDLE_C),

@@ -90,7 +90,9 @@ def shaped(value: float, wire: Wire, found: float | None) -> float:
     if limits.ramp_per_slot is not None and found is not None:
         low, high = max(low, found - limits.ramp_per_slot), min(high, found + limits.ramp_per_slot)
     step = step_of(wire)
-    value = round(min(max(value, low), high) / step) * step
+    steps = min(max(value, low), high) / step
+    # A limit of a current is a ceiling: rounded up, those on one cable would together be more than it carries.
+    value = (math.floor(steps + 1e-6) if dimension(wire.quantity) == "current" else round(steps)) * step
     if value > high + 1e-9:  # rounding left the ramp or the range by less than a step
         value -= step
     elif value < low - 1e-9:

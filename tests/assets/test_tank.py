@@ -12,7 +12,15 @@ from ems.assets import Loop, Plant, Tank
 from ems.assets.heat_pump import cop_heating
 from ems.assets.outlook import Outlook
 from ems.assets.pasteurisation import extra_now_kwh
-from ems.assets.tank import WORKING_C, doubt_kwh, hot_energy_kwh, next_energy_kwh, price_of_heat_per_kwh, setpoint_c
+from ems.assets.tank import (
+    WORKING_C,
+    doubt_kwh,
+    energy_now_kwh,
+    hot_energy_kwh,
+    next_energy_kwh,
+    price_of_heat_per_kwh,
+    setpoint_c,
+)
 from ems.optimise import Plan, plan
 from ems.optimise.plan import outlook_of
 from ems.slots import Slots
@@ -171,3 +179,11 @@ def test_a_kwh_in_the_tank_is_worth_what_its_plant_would_draw_for_it() -> None:
     here = district(supply(), TANK, PLANT, LOOP, prices=[0.20])
     outlook = outlook_of(here, snapshot(), forecasts(house__loop__seawater_temperature_c=15.0), HOURLY)
     assert price_of_heat_per_kwh(TANK, outlook) == pytest.approx(0.20 / float(cop_heating(65.0, 15.0, 0.47)))
+
+
+def test_a_previous_plan_that_is_kept_rounded_fills_no_tank_beyond_full() -> None:
+    """Plans are kept with two decimals, so what one foresees of a full tank may lie 4 Wh above full."""
+    here = district(supply(), TANK)
+    outlook = Outlook(HOURLY, here.assets, snapshot(), {}, {}, here.comfort, here.values, "UTC")
+    outlook = replace(outlook, foreseen={"house/tank/energy_kwh": TANK.full_kwh + 0.004})
+    assert energy_now_kwh(TANK, outlook) == TANK.full_kwh

@@ -95,6 +95,13 @@ def test_a_set_point_is_shaped_to_ramp_range_and_step(
     assert shaped(wanted, coarse, found) == written
 
 
+def test_a_current_limit_is_rounded_down_lest_a_cable_be_overfilled(district: District) -> None:
+    """Three at 9.96, 6.98 and 14.94 A make 31.88 A; rounded to tenths 31.9 A, rounded down 31.7 A."""
+    wire = next(w for p, w in district.wires.items() if p.endswith("/current_limit_a"))
+    assert [shaped(a, wire, None) for a in (9.96, 6.98, 14.94)] == [9.9, 6.9, 14.9]
+    assert shaped(6.0 - 1e-9, wire, None) == 6.0  # a solver's six
+
+
 @pytest.mark.parametrize(
     ("quantity", "step"),
     [
