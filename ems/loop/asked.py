@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from ems.assets import ChargePoint, Dwelling
+from ems.assets import BikeRoom, ChargePoint, Dwelling
 from ems.assets.zone import OFFSET_K
 from ems.command import Setpoint
 from ems.district import District
+from ems.estimate.sessions import Trip
 from ems.slots import SLOT
 from ems.snapshot import Override, Session, Snapshot
-from ems.store import ComfortWish, Departure, Hold
+from ems.store import ComfortWish, Departure, Hold, Reservation
 
 HELD = "held: "  # begins the reason of a command that a person asked for
 A_WISH_STANDS = timedelta(days=3)  # longer than any plan
@@ -27,6 +28,7 @@ class Wanted:
     departures: Mapping[str, Departure] = field(default_factory=dict)
     holds: Mapping[str, Hold] = field(default_factory=dict)
     locked: frozenset[str] = frozenset()
+    reservations: Sequence[Reservation] = ()
 
     def setpoints(self, district: District, snapshot: Snapshot) -> dict[str, Setpoint]:
         """By point, what people want there. A wish of a home stays within its promised band; a manager comes before it.
@@ -65,10 +67,20 @@ class Wanted:
                 found[point] = Override(point, setpoint.value, "resident", reason, until)
         return found
 
+    def trips(self, now: datetime) -> dict[str, Trip]:
+        """By asset, the next reservation to come, and when the car comes back from the one that runs."""
+        found = {}
+        for one in sorted(self.reservations, key=lambda r: r.begins):
+            if one.begins > now and one.asset not in found:
+                away = [r.ends for r in self.reservations if r.asset == one.asset and r.begins <= now < r.ends]
+                found[one.asset] = Trip(one.begins, one.needed_kwh, max(away, default=None))
+        return found
+
     def sessions(self, district: District, snapshot: Snapshot) -> dict[str, Session]:
         """The sessions of the snapshot, where a driver said something by what they said.
 
-        What the car has taken since then is counted off. At once means as fast as the point gives it.
+        What the car has taken since then is counted off. At once means as fast as the point gives it. Bicycles are
+        ready when the first of those that have a place is to leave.
         """
         found = dict(snapshot.sessions)
         for asset, said in self.departures.items():
@@ -82,6 +94,12 @@ class Wanted:
             if said.at_once:
                 departs = min(departs, snapshot.at + max(timedelta(hours=needed_kwh / point.limit_kw), SLOT))
             found[asset] = replace(session, needed_kwh=needed_kwh, departs_at=departs, guessed=False)
+        for one in self.reservations:
+            room = found.get(one.asset)
+            if room is None or not isinstance(district.assets.get(one.asset), BikeRoom):
+                continue
+            if one.begins <= snapshot.at < one.ends < room.departs_at:
+                found[one.asset] = replace(room, departs_at=one.ends)
         return found
 
 

@@ -416,8 +416,8 @@ class Control:
     async def _snapshot(self) -> Snapshot:
         """What is known at the last sweep, frozen for this slot."""
         snapshot = await self._seen(self.hands.swept_at or self.clock.now())
-        self.sessions = sessions(self.district, snapshot, self.sessions)
         asked = await self.wishes.asked(snapshot.at)
+        self.sessions = sessions(self.district, snapshot, self.sessions, asked.trips(snapshot.at))
         known = replace(snapshot, sessions=self.sessions)
         return replace(
             known,

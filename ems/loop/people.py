@@ -169,4 +169,5 @@ def _wanted(reading: Asked, at: datetime) -> Wanted:
         departures=reading.departures(at),
         holds=reading.holds(at),
         locked=frozenset(reading.maintenance()),
+        reservations=reading.reservations(at),
     )

@@ -95,8 +95,8 @@ def _network(address: str) -> str:
 # Cookies
 
 SESSION, VISIT = "session", "visit"  # a visit is what the form to sign in hangs on, before there is a session
-_VISIT_LASTS_S = 3600
-_SESSION_COOKIE_LASTS_S = 90 * 86_400  # the store ends sessions, earlier
+LARGE = "large"  # print, for who reads badly: it belongs to the device
+_LASTS_S = {VISIT: 3600, SESSION: 90 * 86_400, LARGE: 365 * 86_400}  # the store ends sessions, earlier
 
 
 def _cookie(request: Request, name: str) -> str:
@@ -112,7 +112,7 @@ def give_cookie(request: Request, response: Response, name: str, value: str) -> 
     response.set_cookie(
         _cookie(request, name),
         value,
-        max_age=_SESSION_COOKIE_LASTS_S if name == SESSION else _VISIT_LASTS_S,
+        max_age=_LASTS_S[name],
         httponly=True,
         samesite="lax",
         secure=request.url.scheme == "https",

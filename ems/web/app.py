@@ -42,6 +42,7 @@ from ems.web.resident import Resident
 from ems.web.sanitary import Sanitary
 from ems.web.scenarios import Scenarios
 from ems.web.settings import Settings
+from ems.web.sharing import Sharing
 from ems.web.shelf import Shelf, minute
 from ems.web.staff import Staff
 from ems.web.statement import Statement
@@ -130,6 +131,7 @@ def create_app(
         Statement(pages, people)
         Warmth(pages, people)
         Car(pages, people)
+        Sharing(pages, people)
         Help(pages, people)
         MyData(pages, people)
         Abnormal(pages, people)

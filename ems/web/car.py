@@ -84,7 +84,7 @@ class Car:
         if name not in self._points() or visit.given("do") not in ("leave", "now"):
             raise HTTPException(422)
         at_once = visit.given("do") == "now"
-        km = _number(visit.given("km", 8))
+        km = number_of(visit.given("km", 8))
         departs = now + LONGEST if at_once else self._instant(visit.given("day", 10), visit.given("at", 8))
         if km is None or not 1 <= km <= MOST_KM:
             return self._show(visit, words.text("Give between 1 and {most} km.", most=MOST_KM), 422)
@@ -151,7 +151,8 @@ def planned_kwh(record: Mapping[str, Any], said: Departure, now: datetime) -> fl
     return float(sum(row[begin : max(end, begin)])) * slots.hours
 
 
-def _number(text: str) -> float | None:
+def number_of(text: str) -> float | None:
+    """What somebody typed, with a comma or a point; None when it is no number."""
     try:
         found = float(text.replace(",", "."))
     except ValueError:

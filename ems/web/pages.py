@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from ems.district import District, Label
 from ems.points import Sample
 from ems.store import Account, People, Role, Store, StoreError
-from ems.web.access import MOST_FORM_BYTES, VISIT, Permission, form_token, is_ours, token_of
+from ems.web.access import LARGE, MOST_FORM_BYTES, VISIT, Permission, form_token, give_cookie, is_ours, token_of
 from ems.web.figures import COSTS
 from ems.web.record import Record
 from ems.web.shelf import KEEP
@@ -195,11 +195,15 @@ class Pages:
     def page(self, visit: Visit, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """A page in the visitor's language."""
         words = visit.words
+        asked = visit.request.query_params.get("large")
+        large = asked == "yes" if asked in ("yes", "no") else token_of(visit.request, LARGE) == "yes"
         html = self.templates.get_template(template).render(
             _=words.text,
             words=words,
             colon="\u00a0:" if words.language == "fr" else ":",
-            languages={language: _in(language, visit.request) for language in LANGUAGES},
+            languages={language: _with(visit.request, lang=language) for language in LANGUAGES},
+            large=large,
+            other_size=_with(visit.request, large="no" if large else "yes"),
             district=self.district,
             keep=visit.keep,
             account=visit.account,
@@ -215,7 +219,10 @@ class Pages:
             **values,
         )
         headers = {"Content-Language": words.language, "Vary": "Accept-Language, Cookie"}
-        return HTMLResponse(html, status_code=status, headers=headers)
+        response = HTMLResponse(html, status_code=status, headers=headers)
+        if asked in ("yes", "no"):
+            give_cookie(visit.request, response, LARGE, asked)
+        return response
 
     def error(self, request: Request, status: int) -> HTMLResponse:
         """A page that says what went wrong, and nothing of why."""
@@ -282,10 +289,10 @@ async def _form(request: Request) -> FormData:
     return await request.form()
 
 
-def _in(language: str, request: Request) -> str:
-    """The same page in that language: whatever else the address asks for stays."""
-    asked = [(key, value) for key, value in request.query_params.multi_items() if key != "lang"]
-    return "?" + urlencode([*asked, ("lang", language)])
+def _with(request: Request, **wanted: str) -> str:
+    """The same page asked for in another way: whatever else the address asks for stays."""
+    asked = [(key, value) for key, value in request.query_params.multi_items() if key not in wanted]
+    return "?" + urlencode([*asked, *wanted.items()])
 
 
 def _label(label: Label, language: str) -> str:

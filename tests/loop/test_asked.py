@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from ems.district import District, read_district
+from ems.estimate.sessions import Trip, sessions
 from ems.loop.asked import Wanted
 from ems.points import Quality, Sample
 from ems.snapshot import Session, Snapshot
-from ems.store import ComfortWish, Departure, Hold, People, Store
+from ems.store import ComfortWish, Departure, Hold, People, Reservation, Store
 from tests.loop.test_cycle import WINTER, Site
 from tests.small_district import copy_small_district
 
@@ -124,3 +125,34 @@ def test_the_loop_holds_what_a_manager_holds_and_gives_it_back(tmp_path: Path) -
             record = store.last_decision()
         assert record is not None
         assert not any("cold corner" in str(one["reason"]) for one in record["sent"])
+
+
+HOUR = timedelta(hours=1)
+SHARED, BIKES = "parking/point-33", "horizon/bikes"
+
+
+def reserved(asset: str, begins: float, ends: float, needed_kwh: float = 10.0) -> Reservation:
+    return Reservation(1, asset, 1, 50.0, needed_kwh, NOW + begins * HOUR, NOW + ends * HOUR)
+
+
+def test_a_reserved_car_is_charged_for_the_next_trip_also_while_it_is_away(district: District) -> None:
+    trips = Wanted(reservations=[reserved(SHARED, 5, 8, 6.0), reserved(SHARED, 9, 10), reserved(SHARED, -1, 2)]).trips(
+        NOW
+    )
+    assert trips == {SHARED: Trip(NOW + 5 * HOUR, 6.0, NOW + 2 * HOUR)}
+    away = sessions(district, snapshot({f"{SHARED}/state_mode": 0.0}), {}, trips)[SHARED]
+    assert (away.needed_kwh, away.departs_at, away.arrives_at) == (6.0, NOW + 5 * HOUR, NOW + 2 * HOUR)
+    there = snapshot({f"{SHARED}/state_mode": 1.0, f"{SHARED}/session_energy_kwh": 1.5})
+    assert sessions(district, there, {}, trips)[SHARED].needed_kwh == 4.5
+    assert Wanted(reservations=[reserved(SHARED, -1, 2)]).trips(NOW) == {}  # back, and nobody has it after
+
+
+def test_bicycles_are_ready_when_the_first_reserved_place_is_left(district: District) -> None:
+    room = Session(BIKES, 1.4, NOW + 8 * HOUR)
+    seen = snapshot({}, {BIKES: room})
+    for places, hours in (
+        ([reserved(BIKES, -1, 3), reserved(BIKES, -2, 5)], 3),
+        ([reserved(BIKES, 1, 3)], 8),  # it stands there later
+        ([reserved(BIKES, -1, 9)], 8),
+    ):
+        assert Wanted(reservations=places).sessions(district, seen)[BIKES].departs_at == NOW + hours * HOUR

@@ -262,3 +262,12 @@ def test_a_visit_is_small(client: TestClient) -> None:
     assert size < 15_000
     folder = Path(__file__).parents[2] / "ems" / "web" / "static"
     assert (folder / "live.js").stat().st_size <= 4096
+
+
+def test_large_print_stays_chosen_on_this_device(client: TestClient) -> None:
+    assert 'class="large"' not in client.get("/?lang=fr").text
+    page = client.get("/?lang=fr&large=yes")
+    assert '<html lang="fr" class="large">' in page.text and 'href="?lang=fr&amp;large=no"' in page.text
+    assert 'class="large"' in client.get("/sign-in").text  # another page, and nothing asked
+    assert 'class="large"' not in client.get("/?large=no").text
+    assert 'class="large"' not in client.get("/?large=<b>").text

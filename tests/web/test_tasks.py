@@ -112,6 +112,36 @@ def test_a_driver_says_when_the_car_leaves_or_charges_at_once(site: Site) -> Non
     assert "still to come" in page.get_by_role("alert").inner_text()
 
 
+def test_a_shared_car_and_a_place_for_a_bicycle_are_reserved_and_given_back(site: Site) -> None:
+    page = site.resident("/my-home/car")
+    page.get_by_role("link", name="Shared cars and bicycles").click()
+    car = page.locator("form", has=page.get_by_role("heading", name="A shared car"))
+    car.get_by_label("Which day").select_option("2026-10-25")
+    car.get_by_label("Kilometres you drive").fill("60")
+    site.press("Reserve a car")
+    (kept,) = site.people.asked.reservations(NOW)
+    assert (kept.asset, kept.km, kept.needed_kwh) == ("parking/point-33", 60, pytest.approx(12.0))
+    assert f"{kept.begins:%d %H:%M} {kept.ends:%d %H:%M}" == "25 08:00 25 11:00"  # winter time begins that night
+    assert "Car at charge point 33" in page.inner_text("main")
+    page.locator("#car-day").select_option("2026-10-25")
+    page.locator("#car-from").fill("13:00")
+    page.locator("#car-until").fill("15:00")
+    site.press("Reserve a car")  # the first cannot be charged again within an hour: another one
+    assert [r.asset for r in site.people.asked.reservations(NOW)] == ["parking/point-33", "parking/point-34"]
+    site.press("Reserve a place")  # today at nine has been
+    assert "still to come" in page.get_by_role("alert").inner_text()
+    page.locator("#bicycle-from").fill("19:00")
+    page.locator("#bicycle-until").fill("07:00")
+    site.press("Reserve a place")
+    assert site.people.asked.reservations(NOW)[0].asset == "horizon/bikes"
+    page.locator("#bicycle-day").select_option("2026-10-26")
+    site.press("Reserve a place")
+    assert "3 reservations" in page.get_by_role("alert").inner_text()
+    for _ in range(3):
+        site.press("Give it back")
+    assert site.people.asked.reservations(NOW) == []
+
+
 def test_one_press_sends_a_message_and_the_answer_comes_with_a_time(site: Site) -> None:
     page = site.resident("/my-home/help")
     site.press("I am cold")
