@@ -44,6 +44,7 @@ TIMEOUT_S = 0.03
 PATIENCE = Patience(0.004, 0.02)
 HANG_S = 2.0
 LINE_SHARE = 40  # one frame in so many comes over a serial line, which is slow
+LINE_TIMEOUT_S = 0.1  # a pseudo-terminal hands bytes on when the kernel finds time for it
 LAG_S = 0.005  # the machine was away for so long: what nobody heard then is not our fault
 
 METER = DeviceType.model_validate({
@@ -380,7 +381,7 @@ class SerialMeters(Gateway):
         honest = kind in ("honest", "dribble", "other unit first")
         self.note(unit, f"line: {kind}", honest, self.strictly_rtu(b"".join(sent), unit, function, address, n))
         if kind == "late":
-            asyncio.get_running_loop().call_later(1.2 * TIMEOUT_S, os.write, self.master, right)
+            asyncio.get_running_loop().call_later(1.2 * LINE_TIMEOUT_S, os.write, self.master, right)
         for part in sent:
             os.write(self.master, part)
 
@@ -426,14 +427,14 @@ class SerialMeters(Gateway):
         return body + rtu.crc(body)
 
     def strictly_rtu(self, stream: bytes, unit: int, function: int, address: int, n: int) -> dict[str, float]:
-        """The values in the first whole frame of this unit, with nothing behind it, if it fits in every field."""
+        """The values in the first whole frame of this unit, if it fits in every field; whatever stands behind it."""
         while len(stream) >= 5:
             size = 5 + stream[2] if stream[1] in (3, 4) else 5 if stream[1] & 0x80 else 8
             whole, stream = stream[:size], stream[size:]
             if len(whole) < size or rtu.crc(whole[:-2]) != whole[-2:]:
                 return {}
             if whole[0] == unit:
-                fits = whole[1] == function and whole[2] == 2 * n and not stream
+                fits = whole[1] == function and whole[2] == 2 * n
                 return self.found(unit, address, n, whole[3:-2]) if fits else {}
         return {}
 
@@ -645,7 +646,7 @@ async def line_trial(frames: int, seed: int) -> Tally:
     loop.set_exception_handler(lambda _, context: tally.crashed(str(context.get("exception") or context["message"])))
     loop.add_reader(master, meters.readable)
     try:
-        await sweeps(frames, tally, truth, {bus.name: meters}, wires)
+        await sweeps(frames, tally, truth, {bus.name: meters}, wires, LINE_TIMEOUT_S)
     finally:
         loop.remove_reader(master)
         os.close(master)
@@ -653,9 +654,12 @@ async def line_trial(frames: int, seed: int) -> Tally:
     return tally
 
 
-async def sweeps(frames: int, tally: Tally, truth: Truth, peers: Mapping[str, Peer], wires: Sequence[Wire]) -> None:
+async def sweeps(
+    frames: int, tally: Tally, truth: Truth, peers: Mapping[str, Peer], wires: Sequence[Wire],
+    timeout_s: float = TIMEOUT_S,
+) -> None:  # fmt: skip
     """Sweeps and judges until so many frames were answered."""
-    field_ = Field({wire.point: wire for wire in wires}, patience=PATIENCE, timeout_s=TIMEOUT_S)
+    field_ = Field({wire.point: wire for wire in wires}, patience=PATIENCE, timeout_s=timeout_s)
     await field_.start()
     judge = Judge(wires, tally)
     lag = Lag()
@@ -690,8 +694,9 @@ async def sweeps(frames: int, tally: Tally, truth: Truth, peers: Mapping[str, Pe
                 line = field_._lines[wire.bus.name]
                 by_library = isinstance(line, BacnetLine) and line.by_library
                 judge.look(
-                    wire, samples[wire.point], log, truth.values[wire.point], wire.point in told, lag.worst, by_library
-                )
+                    wire, samples[wire.point], log, truth.values[wire.point], wire.point in told, lag.worst, by_library,
+                    line.breaker.last_error,
+                )  # fmt: skip
             if tally.frames == last_answered:
                 await asyncio.sleep(0.002)  # everything rests: let the probes come
             last_answered = tally.frames
@@ -736,8 +741,9 @@ class Judge:
         self.first = wires[0].point
 
     def look(
-        self, wire: Wire, sample: Sample, log: list[Said], truth: float, told: bool, lag: float, by_library: bool
-    ) -> None:
+        self, wire: Wire, sample: Sample, log: list[Said], truth: float, told: bool, lag: float, by_library: bool,
+        why: str,
+    ) -> None:  # fmt: skip
         tally, point = self.tally, wire.point
         self.sweep += point == self.first
         if sample.value is not None:
@@ -745,10 +751,13 @@ class Judge:
         elif len(log) == 1 and log[0].honest:
             if self.poisoned.get(point, -1) >= self.sweep:
                 tally.after_undetectable += 1
-            elif sample.quality is Quality.UNREACHABLE and lag > LAG_S:
-                tally.unheard_by_machine += 1
+            elif lag > LAG_S and (sample.quality is Quality.UNREACHABLE or wire.bus.serial is not None):
+                tally.unheard_by_machine += 1  # on a line, what was given up and what is asked then come together
             else:
-                tally.refused(f"{point} {sample.quality} (raw {sample.raw}) for {truth}, said {log[0].kind}")
+                told_why = f"{why}, lag {lag:.3f} s"
+                tally.refused(
+                    f"{point} {sample.quality} (raw {sample.raw}) for {truth}, said {log[0].kind}: {told_why}"
+                )
 
     def _believed(self, wire: Wire, value: float, log: list[Said], truth: float, told: bool, by_library: bool) -> None:
         point, measure = wire.point, wire.measure

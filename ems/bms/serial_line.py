@@ -121,9 +121,7 @@ class SerialLine(Train):
                 found = rtu.answer(whole, self._asked[len(self._answers)])
                 if isinstance(found, Stale):
                     continue
-                if self._buffer:
-                    found = Malformed(f"{len(self._buffer)} bytes came behind the end of a frame")
-                self._asking = False
+                self._asking = False  # what stands behind it is late, and thrown away before the next question
                 self._take(found)
                 return
         except BrokenStreamError as fault:

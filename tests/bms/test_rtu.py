@@ -275,7 +275,6 @@ def test_one_question_is_on_the_line_at_a_time() -> None:
     [
         ("a wrong checksum", [framed(1, [7])[:-1] + b"\x00"]),
         ("another count", [framed(1, [7, 8])]),
-        ("bytes behind the end", [framed(1, [7]) + b"\x00"]),
         ("another function", [framed(1, [7], 4)]),
         ("an unheard-of function", [b"\x01\x2b\x0e\x01"]),
     ],
@@ -307,6 +306,14 @@ def test_a_late_answer_never_meets_another_question() -> None:
         return [framed(question[0], [question[0]])]
 
     against(answers, test)
+
+
+def test_what_stands_behind_an_answer_meets_nobody() -> None:
+    async def test(unruly: Unruly, line: SerialLine) -> None:
+        train = [Question(1, 3, 0, 1), Question(1, 3, 9, 1)]
+        assert await line.ask(train) == [b"\x00\x01", b"\x00\x01"]
+
+    against(lambda q: [framed(1, [1]) + framed(1, [666]) + b"\x01\x03"], test)
 
 
 def test_another_unit_s_frame_is_passed_over() -> None:
