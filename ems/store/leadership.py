@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from ems.slots import as_utc
-from ems.store.database import Database, StoreError, execute, fetch_all
+from ems.store.database import Database, StoreBusy, StoreError, execute, fetch_all
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 LASTS = timedelta(seconds=45)
+_CONNECT_S = 5
+_KEEPALIVE = "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 _ADVISORY_LOCK = 0x656D73  # "ems"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -88,8 +92,13 @@ class Leadership:
         return Lease(owner, fence, expires_at)
 
     def renew(self, lease: Lease, now: datetime, lasts: timedelta = LASTS) -> Lease:
-        """Prolong it. Raises LeadershipLost when another fence stands: then stop at once."""
+        """Prolong it. Raises LeadershipLost when another fence stands: then stop at once.
+
+        A lock that went with a restarted server is taken again; if somebody else has it, leadership is lost.
+        """
         expires_at = as_utc(now) + lasts
+        if self._session is not None and not self._locked():
+            raise LeadershipLost(f"the lock of {lease.owner} is gone, and another process holds it: stop")
 
         def write(connection: Connection) -> None:
             check_fence(connection, lease.fence)
@@ -141,9 +150,21 @@ class Leadership:
 
     def _lock_session(self) -> bool:
         if self._session is not None:
-            return True
-        engine = create_engine(self._database.url, pool_size=1, isolation_level="AUTOCOMMIT")
-        connection = engine.connect()
+            if self._holds_session():
+                return True
+            self._unlock()  # the server was restarted: the lock went with it, and whoever asks first has it
+        # A machine that vanished closes no connection: the server asks after it, and lets its lock go in half a minute.
+        engine = create_engine(
+            self._database.url,
+            pool_size=1,
+            isolation_level="AUTOCOMMIT",
+            connect_args={"options": _KEEPALIVE, "connect_timeout": _CONNECT_S},
+        )
+        try:
+            connection = engine.connect()
+        except OperationalError as error:
+            engine.dispose()
+            raise StoreBusy("take the lock", _CONNECT_S, str(error.orig).strip()) from error
         if connection.execute(text("SELECT pg_try_advisory_lock(:n)"), {"n": _ADVISORY_LOCK}).scalar():
             self._session = (engine, connection)
             return True
@@ -151,15 +172,25 @@ class Leadership:
         engine.dispose()
         return False
 
+    def _holds_session(self) -> bool:
+        """Whether the connection that took the advisory lock still lives, and with it the lock."""
+        assert self._session is not None
+        try:
+            self._session[1].execute(text("SELECT 1"))
+        except DBAPIError:
+            return False
+        return True
+
     def _unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
         if self._session is not None:
             engine, connection = self._session
-            connection.close()
-            engine.dispose()
             self._session = None
+            with suppress(DBAPIError):  # it may be gone already
+                connection.close()
+            engine.dispose()
 
 
 def check_fence(connection: Connection, fence: int, now: datetime | None = None) -> None:

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from ems.command import Command
 from ems.store import HeldBy, LeadershipLost, Lease, Store
@@ -48,7 +50,52 @@ def test_a_leader_that_lost_its_lock_is_fenced(any_url: str) -> None:
         assert two.journal.standing() == []
 
 
-def test_the_lock_goes_with_its_process(url: str) -> None:
+def end_locks(url: str) -> int:
+    """What a restart of the server does to the sessions that hold advisory locks of this database; how many."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    sql = """
+        SELECT pg_terminate_backend(pid, 10000) FROM pg_locks
+        WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        """
+    with engine.connect() as connection:
+        ended = connection.execute(text(sql)).all()
+    engine.dispose()
+    return len(ended)
+
+
+def test_a_lock_that_went_with_the_server_is_taken_again(postgres_url: str) -> None:
+    with Store.open(postgres_url) as one, Store.open(postgres_url) as two:
+        lease = one.leadership.take("one", NOW)
+        assert isinstance(lease, Lease)
+        assert end_locks(postgres_url) == 1
+        renewed = one.leadership.renew(lease, NOW + timedelta(seconds=30))
+        assert renewed.fence == lease.fence
+        assert isinstance(two.leadership.take("two", NOW + timedelta(seconds=31)), HeldBy)
+
+
+def test_whoever_is_first_after_a_restart_of_the_server_leads(postgres_url: str) -> None:
+    with Store.open(postgres_url) as one, Store.open(postgres_url) as two:
+        lease = one.leadership.take("one", NOW)
+        assert isinstance(lease, Lease)
+        assert end_locks(postgres_url) == 1
+        taken = two.leadership.take("two", NOW + timedelta(seconds=10))
+        assert isinstance(taken, Lease) and taken.fence == lease.fence + 1
+        with pytest.raises(LeadershipLost, match="another process holds it"):
+            one.leadership.renew(lease, NOW + timedelta(seconds=30))
+        with pytest.raises(LeadershipLost):
+            one.journal.commit_intents([Command("k", "a/b/limit_a", 1.0, NOW + timedelta(minutes=15))], lease.fence)
+
+
+def test_the_server_asks_after_a_machine_that_vanished(postgres_url: str) -> None:
+    with Store.open(postgres_url) as store:
+        store.leadership.take("one", NOW)
+        assert store.leadership._session is not None
+        told = store.leadership._session[1].execute(text("SHOW tcp_keepalives_idle")).scalar_one()
+    assert str(told).rstrip("s") == "15"
+
+
+def test_the_lock_goes_with_its_process(any_url: str) -> None:
+    url = any_url
     program = (
         "import sys; from datetime import datetime, UTC; from ems.store import Store\n"
         "store = Store.open(sys.argv[1]); store.leadership.take('child', datetime(2026, 11, 20, 10, tzinfo=UTC))\n"
@@ -64,6 +111,11 @@ def test_the_lock_goes_with_its_process(url: str) -> None:
             os.kill(child.pid, signal.SIGKILL)
             child.wait(timeout=10)
             lease = store.leadership.take("me", NOW)
+            for _ in range(100):  # PostgreSQL hears of it when it reads the closed connection
+                if isinstance(lease, Lease):
+                    break
+                Event().wait(0.1)
+                lease = store.leadership.take("me", NOW)
             assert isinstance(lease, Lease) and lease.fence == 2
     finally:
         child.kill()
