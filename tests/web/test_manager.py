@@ -52,7 +52,7 @@ def test_a_wish_below_the_band_is_no_licence_for_cold(district: District) -> Non
 def test_comfort_is_shown_worst_first_and_page_by_page(filled: FilledSite) -> None:
     text = page(filled, "/manager/comfort?lang=en")
     assert "Too cold 9 Too warm 1 Silent 1 As wished" in text
-    assert "17.1 °C 20.0 °C too cold, 2.9&nbsp;K no heat arrives" in text
+    assert "too cold, 2.9&nbsp;K · no heat arrives 17.1 °C 20.0 °C" in text
     assert "1 of 20" in text
     assert "20 of 20" in page(filled, "/manager/comfort?page=20&lang=en")
     assert "Horizon tower, flat" in page(filled, "/manager/comfort?building=horizon&lang=en")
