@@ -420,6 +420,7 @@ def test_what_stands_by_our_command_is_not_sent_again(district: District) -> Non
         ("parking/point-01/current_limit_a", 16.0, "parking/landlord"),
         ("plant-a/heat-pumps/capacity_share", 0.9, "plant-a/plant"),
         ("plant-a/heat-pumps/enable_on", 1.0, "plant-a/plant"),
+        ("calanques/bikes/power_limit_kw", 2.0, "calanques/landlord"),
     ],
 )
 def test_no_load_is_raised_above_a_full_fuse(district: District, point: str, value: float, supply: str) -> None:
