@@ -22,7 +22,7 @@ LIKE_REACH_DAYS = 21
 HABIT_PULL, WEEKDAY_PULL = 0.15, 0.3  # of the latest day, or week, in a mean that forgets
 REACHES_H = (6, 24, 168)  # over which extremes are told: an empty home has no peaks
 LEVEL = 0.4  # how far a meter is told relative to its latest weeks; the rest is its own mean over all that is known
-SEASON_DAYS = 300  # of history before the season is told: a model of one winter would make up a summer
+SEASON_DAYS = 90  # of history before the season is told
 TEMPERATURE = "temp_air_c"
 TEMPERATURE_ERROR = ([0.0, 24.0, 48.0], [0.5, 1.5, 2.0])  # K over hours ahead, of a good weather service (assumption)
 
@@ -163,8 +163,8 @@ class Signals:
             "kind tomorrow": calendar.kind[np.minimum(target + per_day, self.count - 1)].astype(float),
         }
         if self.length >= SEASON_DAYS * per_day:
-            shared["season cos"] = np.cos(2 * np.pi * calendar.year_day[target] / 365.25)
-            shared["season sin"] = np.sin(2 * np.pi * calendar.year_day[target] / 365.25)
+            # How far from midwinter, and no more: with the sine too a model of one year knows every date by heart.
+            shared["season"] = np.cos(2 * np.pi * calendar.year_day[target] / 365.25)
         if calendar.school is not None:
             shared["school holiday"] = calendar.school[target].astype(float)
             shared["school holiday last week"] = calendar.school[self.back[7][target].clip(0)].astype(float)
