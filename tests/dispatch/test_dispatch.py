@@ -487,6 +487,9 @@ def test_chargers_on_one_cable_are_shed_together(district: District) -> None:
     # The other cable's points are not known and may draw in full: that is its own matter.
     south = "parking/point-24/current_limit_a"
     assert len(refusals(district, seen, command(limits[0], 10.0), command(south, 16.0))) == 1
+    wide = district.assets["parking/feeder-south"].model_copy(update={"limit_kw": 500.0})
+    wider = replace(district, assets={**district.assets, "parking/feeder-south": wide})
+    assert refusals(wider, seen, command(limits[0], 10.0), command(south, 16.0)) == []
 
 
 def test_lowering_is_allowed_even_on_an_overloaded_cable(district: District) -> None:
