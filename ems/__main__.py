@@ -49,6 +49,7 @@ from ems.store.backup import restore as restore_backup
 from ems.store.requests import DISTRICT, Handover
 from ems.study.command import simulate
 from ems.terminal import EVENT_STYLES, LivePanel, plan_view
+from ems.web.listen import Listen, ListenError
 
 app = typer.Typer(
     help="Energy management of a connected district: measured, forecast, planned and controlled every quarter-hour.",
@@ -60,6 +61,10 @@ err = Console(stderr=True, soft_wrap=True)
 
 Buildings = Annotated[Path, typer.Option("--buildings", help="Folder of the district's YAML files.")]
 Network = Annotated[int, typer.Option(min=0, max=254, help="Second number of the loopback addresses, 127.N.x.y.")]
+Host = Annotated[str, typer.Option(help="Address to listen at; off loopback with a certificate or a proxy alone.")]
+TlsCert = Annotated[Path | None, typer.Option(help="Certificate of the pages, PEM.")]
+TlsKey = Annotated[Path | None, typer.Option(help="Its key, PEM.")]
+Proxy = Annotated[str | None, typer.Option(help="Address of the reverse proxy that does TLS for us.")]
 BUILDINGS = defaults.folder("buildings")
 SCENARIOS = defaults.folder("scenarios")
 
@@ -192,7 +197,11 @@ def run(
         str | None,
         typer.Option(help="Our own BACnet/IP address, such as 10.15.1.10/24:47808; on loopback one is chosen."),
     ] = None,
-    port: Annotated[int, typer.Option(help="Port of the pages on loopback; 0 for none.")] = 8000,
+    port: Annotated[int, typer.Option(help="Port of the pages; 0 for none.")] = 8000,
+    host: Host = "127.0.0.1",
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    proxy: Proxy = None,
     cycles: Annotated[int | None, typer.Option(help="Stop after so many cycles.")] = None,
     sweep_minutes: Annotated[int, typer.Option(min=1, help="Minutes between two sweeps of all points.")] = 1,
     restart: Annotated[
@@ -209,6 +218,7 @@ def run(
     """Control the district in real time: read, forecast, plan, write, every quarter-hour, until Ctrl-C."""
     if strict_sqlite and (concern := sqlite_concern()) is not None:
         raise StoreError(concern.text)
+    listen = _listen(port, host, tls_cert, tls_key, proxy)
     if restart:
         command = [sys.executable, "-m", "ems", *sys.argv[1:], "--no-restart"]
         code = asyncio.run(supervised(command, lambda text: err.print(text, style="yellow", highlight=False)))
@@ -235,7 +245,14 @@ def run(
                 on_cycle=_show_cycle,
                 shadow=shadow,
             ) as control,
-            pages(site, buildings, port, lambda text: control.watch.wrong("part-failed", "pages", text)) as address,
+            pages(
+                site,
+                buildings,
+                port,
+                lambda text: control.watch.wrong("part-failed", "pages", text),
+                listen.arguments,
+                listen.address,
+            ) as address,
         ):
             stop_on_signals(control)
             tell_supervisor(READY)
@@ -460,7 +477,11 @@ def invite(
 @app.command()
 def web(
     store: Annotated[str, typer.Option(help="URL of the site's store.")],
-    port: Annotated[int, typer.Option(help="Port on loopback.")] = 8000,
+    port: Annotated[int, typer.Option(help="Port of the pages.")] = 8000,
+    host: Host = "127.0.0.1",
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    proxy: Proxy = None,
     people: Annotated[
         str | None, typer.Option(help="URL of the accounts; without, only what everybody may see.")
     ] = None,
@@ -477,6 +498,7 @@ def web(
 
     from ems.web import create_app
 
+    listen = _listen(port, host, tls_cert, tls_key, proxy)
     os.nice(5)  # the loop comes first: however many pages are asked for, it keeps its time
     real = RealClock()
     pages_app = create_app(
@@ -488,7 +510,14 @@ def web(
         folder,
     )
     # Open pages listen for ever: they are let go after two seconds.
-    uvicorn.run(pages_app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=2)
+    uvicorn.run(pages_app, log_level="warning", timeout_graceful_shutdown=2, **listen.server)
+
+
+def _listen(port: int, host: str, tls_cert: Path | None, tls_key: Path | None, proxy: str | None) -> Listen:
+    try:
+        return Listen(port, host, tls_cert, tls_key, proxy)
+    except ListenError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _where(address: str | None) -> str:

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -125,16 +125,20 @@ def stop_on_signals(control: Control) -> None:
 
 @asynccontextmanager
 async def pages(
-    site: Site, folder: Path, port: int, on_end: Callable[[str], None] = lambda text: None
-) -> AsyncIterator[str | None]:
-    """The web process, started again when it ends. It sees the store, never the field; port 0 means no pages."""
+    site: Site, folder: Path, port: int, on_end: Callable[[str], None] = lambda text: None,
+    arguments: Sequence[str] = (), address: str = "",
+) -> AsyncIterator[str | None]:  # fmt: skip
+    """The web process, started again when it ends. It sees the store, never the field; port 0 means no pages.
+
+    `arguments` tell `ems web` where to listen, and `address` is what a browser opens; without, plain on loopback.
+    """
     if port == 0:
         yield None
         return
-    serving = asyncio.create_task(_serve_pages(site, folder, port, on_end))
+    serving = asyncio.create_task(_serve_pages(site, folder, arguments or ("--port", str(port)), on_end))
     answering = asyncio.create_task(keep_answering(site.folder, folder))
     try:
-        yield f"http://127.0.0.1:{port}/"
+        yield address or f"http://127.0.0.1:{port}/"
     finally:
         for task in (serving, answering):
             task.cancel()
@@ -142,10 +146,10 @@ async def pages(
                 await task
 
 
-async def _serve_pages(site: Site, folder: Path, port: int, on_end: Callable[[str], None]) -> None:
+async def _serve_pages(site: Site, folder: Path, arguments: Sequence[str], on_end: Callable[[str], None]) -> None:
     pause_s = 1.0
     while True:
-        process = await _start_pages(site, folder, port)
+        process = await _start_pages(site, folder, arguments)
         begun = asyncio.get_running_loop().time()
         try:
             code = await process.wait()
@@ -159,10 +163,10 @@ async def _serve_pages(site: Site, folder: Path, port: int, on_end: Callable[[st
         await asyncio.sleep(pause_s)
 
 
-async def _start_pages(site: Site, folder: Path, port: int) -> asyncio.subprocess.Process:
+async def _start_pages(site: Site, folder: Path, arguments: Sequence[str]) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ems", "web",
-        "--store", site.store_url, "--people", site.people_url, "--port", str(port),
+        "--store", site.store_url, "--people", site.people_url, *arguments,
         "--clock-file", str(site.clock_file),
         "--buildings", str(folder), "--folder", str(site.folder),
         stdin=asyncio.subprocess.DEVNULL,

@@ -78,7 +78,8 @@ class SecurityHeaders:
         async def send_with(message: Message) -> None:
             if message["type"] == "http.response.start":
                 present = {name.lower() for name, _ in message["headers"]}
-                for name, value in {**HEADERS, "Cache-Control": "no-store"}.items():
+                secure = {"Strict-Transport-Security": "max-age=31536000"} if scope["scheme"] == "https" else {}
+                for name, value in {**HEADERS, **secure, "Cache-Control": "no-store"}.items():
                     if name.lower().encode() not in present:
                         message["headers"].append((name.lower().encode(), value.encode()))
             await send(message)
