@@ -22,7 +22,7 @@ from ems.assets.heat_pump import REFERENCE_SOURCE_C, SOURCE_DROP_K, cop_cooling,
 from ems.assets.loop import Loop, source_c
 from ems.assets.outlook import Cost, OnOff, Outlook, Part, Planned, Port, both, index_fleet, price_words
 from ems.assets.substation import Substation, curve_c, rated_heating_kw, running_cold_supply_c, running_supply_c
-from ems.assets.tables import per_name, per_slot
+from ems.assets.tables import Table, per_name, per_slot
 from ems.assets.tank import Tank, may_charge, running_setpoint_c
 from ems.assets.weather_station import outdoor_c
 from ems.command import Setpoint
@@ -113,20 +113,20 @@ def build(block: Any, fleet: Mapping[str, Plant], outlook: Outlook) -> Part:
     index_fleet(block, fleet, slots)
     block.modes = pyo.Set(initialize=MODES, ordered=True)
     loops = outlook.of(Loop)
-    rates: dict[str, dict[tuple[str, str, int], float]] = {
-        k: {} for k in ("heating", "hot_water", "cold", "power", "loop")
+    rates = {
+        k: np.zeros((len(fleet), len(MODES), slots.count)) for k in ("heating", "hot_water", "cold", "power", "loop")
     }
-    for n, plant in fleet.items():
+    for i, plant in enumerate(fleet.values()):
         loop = loops[plant.loop]
         source = source_c(loop, outlook)
         duties = duties_kw(plant, heating_leaving_c(plant, outlook), source)
         for mode, duty in duties.items():
             for what, numbers in rates.items():
-                row = np.broadcast_to(np.asarray(duty.get(what, 0.0), dtype=float), (slots.count,))
-                numbers.update({(n, mode, t): v for t, v in enumerate(row.tolist())})
+                numbers[i, MODES.index(mode)] = duty.get(what, 0.0)
     for what, numbers in rates.items():
+        table = Table(tuple(fleet), numbers, MODES)
         block.add_component(
-            f"{what}_per_circuit_kw", pyo.Param(block.fleet, block.modes, block.flows, initialize=numbers)
+            f"{what}_per_circuit_kw", pyo.Param(block.fleet, block.modes, block.flows, initialize=table)
         )
     serves = {n: float(outlook.in_service(n) and not _faulty(a, outlook)) for n, a in fleet.items()}
     serving = {n: serves[n] * _allowed_circuits(a, outlook) for n, a in fleet.items()}

@@ -18,10 +18,13 @@ Index = str | tuple[Any, ...]
 
 
 class Table(Mapping[Index, float]):
-    """Numbers by name, or by name and further indices that count from 0: `array` is shaped (names, ...)."""
+    """Numbers by name, or by name and further indices that count from 0: `array` is shaped (names, ...).
 
-    def __init__(self, names: tuple[str, ...], array: Floats) -> None:
-        self.names, self.array = names, array
+    `modes` are the members of the second index where it does not count.
+    """
+
+    def __init__(self, names: tuple[str, ...], array: Floats, modes: tuple[str, ...] = ()) -> None:
+        self.names, self.array, self.modes = names, array, modes
 
     @cached_property
     def _place(self) -> dict[str, int]:
@@ -29,11 +32,14 @@ class Table(Mapping[Index, float]):
 
     def __getitem__(self, index: Index) -> float:
         name, *at = index if isinstance(index, tuple) else (index,)
+        if self.modes:
+            at[0] = self.modes.index(at[0])
         return float(self.array[(self._place[name], *at)])
 
     def __iter__(self) -> Iterator[Index]:
         for place in np.ndindex(self.array.shape):
-            yield self.names[place[0]] if len(place) == 1 else (self.names[place[0]], *place[1:])
+            further = (self.modes[place[1]], *place[2:]) if self.modes else place[1:]
+            yield (self.names[place[0]], *further) if further else self.names[place[0]]
 
     def __len__(self) -> int:
         return int(self.array.size)
