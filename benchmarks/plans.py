@@ -302,9 +302,11 @@ def _with_no_number(dice: Dice, asked: Question) -> Question:
 
 
 def _of_other_slots(dice: Dice, asked: Question) -> Question:
-    if not asked.forecasts:
+    # What nobody asks for, gains where no one dwells, may be of any slots.
+    needed = sorted(p for p in asked.forecasts if asked.district.dwellings or not p.endswith("/homes/gains_kw"))
+    if not needed:
         return asked
-    point, other = dice.of(*sorted(asked.forecasts)), Slots(asked.slots.at(1), asked.slots.count, asked.slots.minutes)
+    point, other = dice.of(*needed), Slots(asked.slots.at(1), asked.slots.count, asked.slots.minutes)
     return _with(asked, point, forecasts={**asked.forecasts, point: replace(asked.forecasts[point], slots=other)})
 
 
