@@ -441,7 +441,7 @@ def what_if(
     buildings: Buildings = BUILDINGS,
     folder: Annotated[Path, typer.Option(help="Where the site keeps its database and files.")] = Path("var/site"),
 ) -> None:
-    """Answer what managers asked of the plan: what would it cost if? `ems run` and `ems demo` start it by themselves."""
+    """Answer what managers asked of the plan: what would it cost if? `ems run` and `ems demo` start it themselves."""
     from ems.what_if import answer_all
 
     os.nice(15)  # control comes first

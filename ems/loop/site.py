@@ -17,8 +17,8 @@ from pathlib import Path
 
 from ems.bms import Field, dead_man
 from ems.district import District
-from ems.loop.answers import keep_answering
 from ems.loop.alive import STILL_THERE, tell_supervisor
+from ems.loop.answers import keep_answering
 from ems.loop.bell import Bell
 from ems.loop.clock import Clock
 from ems.loop.control import Control, Event, Settings

@@ -301,7 +301,11 @@ def lines_chart(
 def days_axis(dates: Sequence[date], words: Words) -> list[tuple[str, int, bool]]:
     """A mark for each week of consecutive days."""
     count = len(dates)
-    return [(words.near_day(dates[i]), min(_WEEK, count - i), count - i < 3) for i in range(0, count, _WEEK)]
+    few = count <= 2 * _WEEK  # a phone has room for two
+    return [
+        (words.near_day(dates[i]), min(_WEEK, count - i), count - i < 3 or not (few or i % (2 * _WEEK) == 0))
+        for i in range(0, count, _WEEK)
+    ]
 
 
 def ticks(chart: Chart, words: Words) -> list[str]:

@@ -1,4 +1,4 @@
-"""What managers look back at: plants, peaks, nights, the sanitary log, reports, over made-up weeks (`weeks.fill_past`)."""
+"""What managers look back at: plants, peaks, nights, the sanitary log, reports (made-up weeks: `weeks.fill_past`)."""
 
 from __future__ import annotations
 
