@@ -113,6 +113,8 @@ class _Meter:
             past = past.groupby((pd.DatetimeIndex(past.index) - end) // length).mean().reindex(np.arange(-count, 0))
         raw = past["y"].to_numpy(dtype=float)
         values, found = cleaned(raw, 1440 // step, sun=kind == "pv")
+        if np.isfinite(raw).any():  # what was brought to another level stays within what was measured
+            values = np.clip(values, np.min(raw[np.isfinite(raw)]), np.max(raw[np.isfinite(raw)]))
         weather = {}
         for column in future.columns:
             if column in history.columns:

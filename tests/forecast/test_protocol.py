@@ -124,15 +124,15 @@ def test_a_meter_without_history_borrows_the_shape_of_its_like() -> None:
     assert day[hour[:24] == 12][0.5].iloc[0] > 1.5 * day[hour[:24] == 2][0.5].iloc[0]
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.sampled_from(
-        ["gaps", "constant", "zero", "negative spikes", "twice and unsorted", "one day", "empty", "exchange", "jump",
-         "all missing", "no weather", "frozen"]
-    ),
-    st.sampled_from(["2026-01-24", "2025-08-27"]),  # sixty days on, the clocks change
-    st.sampled_from(["load", "heat"]),
-)  # fmt: skip
+CLOCK_CHANGES = ("2026-01-24", "2025-08-27")  # sixty days on
+HARMS = ("gaps", "constant", "zero", "negative spikes", "twice and unsorted", "one day", "empty", "exchange", "jump",
+         "all missing", "no weather", "frozen")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("harm", "start", "kind"),
+    [(harm, CLOCK_CHANGES[k % 2], ("load", "heat")[k // 2 % 2]) for k, harm in enumerate(HARMS)],
+)
 def test_whatever_comes_quantiles_are_finite_in_order_and_plausible(harm: str, start: str, kind: str) -> None:
     y = series(63, start=start)
     more: dict[str, pd.Series] = {}
@@ -170,6 +170,19 @@ def test_whatever_comes_quantiles_are_finite_in_order_and_plausible(harm: str, s
     frame = forecast_many(histories, futures, H, Q, Experience())["a"]
     sound(frame, y)
     assert not flagged or frame.attrs["flags"]
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**31), st.integers(2, 40), st.sampled_from(CLOCK_CHANGES))
+def test_any_mixture_of_values_is_survived(seed: int, days: int, start: str) -> None:
+    """Values of any size, gaps, spikes and steps, in any order of stamps."""
+    rng = np.random.default_rng(seed)
+    y = series(days, start=start, seed=seed)
+    y *= 10.0 ** rng.uniform(-3, 4)
+    for _ in range(int(rng.integers(0, 5))):
+        at = int(rng.integers(0, len(y)))
+        y.iloc[at : at + int(rng.integers(1, 60))] *= rng.choice([np.nan, 0.0, -3.0, 20.0])
+    sound(made(y.sample(frac=1, random_state=seed % 1000)), y)
 
 
 def test_what_is_wrong_with_a_question_is_said() -> None:
