@@ -48,6 +48,7 @@ class Shelf:
         self.most_bytes = most_bytes
         self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
         self._bytes = 0
+        self._of: Hashable = None  # the state that everything kept is of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "GET":
@@ -56,6 +57,9 @@ class Shelf:
         headers = Headers(scope=scope)
         asked = (scope["scheme"], scope["path"], scope["query_string"], *(headers.get(name) for name in ASKED_BY))
         state = self._state()
+        if state is not None and state != self._of:  # what was kept is told no more, and of nobody who was erased
+            self._kept.clear()
+            self._bytes, self._of = 0, state
         kept = self._kept.get(asked)
         if kept is not None and state is not None and kept.state == state:
             self._kept.move_to_end(asked)
