@@ -149,11 +149,11 @@ def _values(point: str, quantiles: dict[str, Any], key: str, count: int) -> Floa
     if not isinstance(given, list) or len(given) != count:
         length = len(given) if isinstance(given, list) else "no"
         raise ValueError(f"points.{point}.{key} has {length} values; count says {count}")
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in given):
+    if not set(map(type, given)) <= {int, float}:
         raise ValueError(f"points.{point}.{key} has a value that is no number")
     low, high = PLAUSIBLE.get(quantity_of(point), (-math.inf, math.inf))
     for v in given:
-        if not (math.isfinite(v) and low <= v <= high):
+        if not (low <= v <= high and -math.inf < v < math.inf):
             raise ValueError(f"points.{point}.{key} holds {v}, which it cannot be ({low}..{high})")
     return np.array(given, dtype=np.float64)
 

@@ -12,7 +12,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from ems.loop.asked import HELD, Wanted
 from ems.loop.bell import Bell
 from ems.loop.clock import Clock, FastClock, RealClock
 from ems.loop.events import Event, OnEvent, Settings, Totals
+from ems.loop.forecasts import believed
 from ems.loop.hands import Delivery, Hands, release_of
 from ems.loop.homes import Homes
 from ems.loop.lead import Lead, NotLeaderError, seconds_awake_or_not
@@ -323,7 +324,7 @@ class Control:
             outcomes=delivery.outcomes,
             refused=delivery.permission.refused,
             deviations=deviations,
-            events=[asdict(e) for e in self.events[-new:]] if new else [],
+            events=[vars(e) for e in self.events[-new:]] if new else [],
             counts={k: v for k, v in vars(self.totals).items() if isinstance(v, int)},
             seconds=self.seconds,
         )
@@ -444,6 +445,8 @@ class Control:
         with self._timed("history"):
             history: History = await self.patient.call(lambda: self._recent.upto(past))
         forecasts, self._timing["forecast"] = await self.planner.forecast(history, weather, slots, now)
+        forecasts, refused = believed(forecasts, history)
+        self.watch.only("forecast-refused", refused, "the forecast of {} can be believed again")
         self.totals.cold_starts = sum(1 for f in forecasts.values() if f.model.startswith("climatology"))
         return forecasts
 

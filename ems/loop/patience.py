@@ -56,7 +56,8 @@ class PatientStore:
     def _away(self, busy: StoreBusy, at: float) -> None:
         if self._held_since is None:
             self._held_since = at
-            self.watch.wrong("database-held", "", f"the database is locked ({busy}); readings wait in a file")
+            state = "is locked" if "locked" in str(busy) else "takes nothing"
+            self.watch.wrong("database-held", "", f"the database {state} ({busy}); readings wait in a file")
 
     def _back(self, at: float) -> None:
         if self._held_since is not None:

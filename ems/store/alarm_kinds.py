@@ -316,6 +316,22 @@ _ALL = (
         ),
     ),
     Kind(
+        "forecast-refused",
+        _NOTE,
+        Words(
+            "Prévision refusée",
+            "Un modèle prévoit plus de dix fois ce qui a jamais été mesuré.",
+            "Les mêmes quarts d'heure de la semaine passée la remplacent.",
+            "Vérifier le compteur et ce qu'il a montré ces dernières semaines.",
+        ),
+        Words(
+            "Forecast refused",
+            "A model expects more than ten times what was ever measured.",
+            "The same quarter-hours of last week stand in.",
+            "Check the meter and what it showed in the last weeks.",
+        ),
+    ),
+    Kind(
         "database-held",
         _WARNING,
         Words(
