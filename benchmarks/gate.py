@@ -309,7 +309,7 @@ def _overloaded(then: Mapping[str, float], district: District, scene: Scene) -> 
             now = scene.reads(limit)
             currents = then.get(limit, now)
             total += point.kw(point.maximum_current_a if currents is None else currents)
-            more = limit in then and (now is None or then[limit] > now + SLACK)
+            more = then.get(limit, 0.0) > SLACK and (now is None or then[limit] > now + SLACK)
             raised = raised or more
             if more and full is not None and full > district.asset(feeder.supply, Supply).physical_limit_kw + SLACK:
                 yield f"{limit} is raised while {feeder.supply} carries {full:.0f} kW"
