@@ -74,8 +74,6 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("home-comfort", "/my-home/comfort"),
         ("car", "/my-home/car"),
         ("shared", "/my-home/shared"),
-        ("large", "/my-home?large=yes"),
-        ("normal", "/my-home/comfort?large=no"),
         ("help", "/my-home/help"),
         ("my-data", "/my-data"),
         ("erase", "/my-data/erase"),
