@@ -614,7 +614,7 @@ async def trial(frames: int, seed: int, network: int = NETWORK) -> Tally:
     gateway = Gateway(dice, truth, tally, meters)
     station = Station(dice, truth, tally, controlled, station_bus)
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: tally.crashed(str(context.get("exception") or context["message"])))
+    loop.set_exception_handler(lambda _, context: tally.crashed(f"{context['message']}: {context.get('exception')!r}"))
     server = await loop.create_server(lambda: gateway, gateway_bus.host, gateway_bus.port)
     served, _ = await loop.create_datagram_endpoint(lambda: station, local_addr=(station_bus.host, station_bus.port))
     station.stranger, _ = await loop.create_datagram_endpoint(
@@ -643,7 +643,7 @@ async def line_trial(frames: int, seed: int) -> Tally:
     truth = Truth(dice, wires)
     meters = SerialMeters(dice, truth, tally, wires, master)
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: tally.crashed(str(context.get("exception") or context["message"])))
+    loop.set_exception_handler(lambda _, context: tally.crashed(f"{context['message']}: {context.get('exception')!r}"))
     loop.add_reader(master, meters.readable)
     try:
         await sweeps(frames, tally, truth, {bus.name: meters}, wires, LINE_TIMEOUT_S)
