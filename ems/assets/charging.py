@@ -339,10 +339,10 @@ def _of_feeder(planned: Planned, feeder: Feeder, fed: Mapping[str, ChargePoint],
     free = [n for n in fed if n not in amps]
     came = [n for n in free if outlook.snapshot.value(fed[n].point("state_mode")) in WANTS]
     for names, most_a in ((came, math.inf), ([n for n in free if n not in came], WELCOME_A)):
-        asked_a = {n: min(most_a, fed[n].maximum_current_a) for n in names}
-        asked_kw = sum(fed[n].kw(a) for n, a in asked_a.items())
-        share = min(1.0, (feeder.limit_kw - cable_kw(fed, amps)) / asked_kw) if asked_kw > 0 else 0.0
-        for name, current in asked_a.items():
+        most_each_a = {n: min(most_a, fed[n].maximum_current_a) for n in names}
+        together_kw = sum(fed[n].kw(a) for n, a in most_each_a.items())
+        share = min(1.0, (feeder.limit_kw - cable_kw(fed, amps)) / together_kw) if together_kw > 0 else 0.0
+        for name, current in most_each_a.items():
             # In whole amperes: a socket without a car is not worth a write for less.
             whole_a = float(math.floor(share * current + 1e-9))
             amps[name] = whole_a if whole_a >= fed[name].minimum_current_a else 0.0
