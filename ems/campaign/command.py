@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
+import multiprocessing
+import os
 import resource
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from ems import defaults
 from ems.campaign.course import START, Outcome, run_course
 from ems.campaign.defects import DEFECTS, hunt
 from ems.campaign.kills import kill_everywhere
@@ -21,6 +27,7 @@ from ems.loop.clock import RealClock
 DAYS_PER_COURSE = 5.0
 REAL_DAYS = 1.0  # of one course with the real optimiser, whose plans take most of the time
 FALSE_ALARMS_PER_100_DAYS = 1.0
+CORES = len(os.sched_getaffinity(0))
 
 app = typer.Typer(help="Seeded campaigns against the running loop: faults, defects, kills, power cuts, rivals.")
 err = Console(stderr=True, soft_wrap=True)
@@ -28,9 +35,33 @@ err = Console(stderr=True, soft_wrap=True)
 AsJson = Annotated[bool, typer.Option("--json", help="End with one JSON line of figures.")]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One course that is to be run, by whichever process."""
+
+    seed: int
+    days: float
+    real: bool
+
+    def run(self) -> Outcome:
+        return run_course(self.seed, self.days, real=self.real)
+
+
+def run_swarm(days: float, length: float, seed: int, *, real: bool = False, jobs: int = 1) -> Iterator[Outcome]:
+    """Courses of `length` days until they make `days`, seed after seed, and as they come; `jobs` at a time."""
+    count = math.ceil(days / length - 1e-9)
+    asked = [Asked(seed + number, length, real) for number in range(count)]
+    if jobs == 1 or count < 2:
+        yield from map(Asked.run, asked)
+        return
+    # Spawned: a process forked from one with threads may hang.
+    with ProcessPoolExecutor(min(jobs, count), mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(Asked.run, asked)
+
+
 def summary(outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
-    """The figures of some courses."""
-    days = sum(o.days for o in outcomes)
+    """The figures of some courses, which took `seconds` altogether."""
+    days, cpu_s = sum(o.days for o in outcomes), sum(o.cpu_s for o in outcomes)
     return {
         "days": days,
         "courses": len(outcomes),
@@ -43,7 +74,9 @@ def summary(outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
         "writes": sum(o.writes for o in outcomes),
         "readings": sum(o.readings for o in outcomes),
         "ways": dict(sum((o.ways for o in outcomes), Counter())),
+        "readings_since_backup": sum(o.since_backup for o in outcomes),
         "days_per_minute": round(60 * days / seconds, 1) if seconds else 0.0,
+        "days_per_cpu_minute": round(60 * days / cpu_s, 1) if cpu_s else 0.0,
         "failing_seeds": [o.seed for o in outcomes if o.violations or o.lost_readings or o.missed],
     }
 
@@ -53,16 +86,16 @@ def faults(
     days: Annotated[float, typer.Option(min=1, help="Simulated days in all.")] = 300,
     seed: Annotated[int, typer.Option(help="The first seed; one per course.")] = 1,
     real_share: Annotated[float, typer.Option(min=0, max=1, help="Share of days with the real optimiser.")] = 0.1,
+    jobs: Annotated[int, typer.Option(min=1, help="Courses at a time, each in a process.")] = CORES,
     as_json: AsJson = False,
 ) -> None:
     """A swarm of small districts in which something is always broken; then everything heals."""
     figures: dict[str, Any] = {"campaign": "faults"}
     for name, share, length in (("stub", 1 - real_share, DAYS_PER_COURSE), ("real", real_share, REAL_DAYS)):
-        wanted, begun = days * share, RealClock().now()
+        begun = RealClock().now()
         outcomes: list[Outcome] = []
         first = seed if name == "stub" else seed + 100_000
-        while len(outcomes) * length < wanted - 1e-9:
-            outcome = run_course(first + len(outcomes), length, real=name == "real")
+        for outcome in run_swarm(days * share, length, first, real=name == "real", jobs=jobs):
             outcomes.append(outcome)
             for line in outcome.log:
                 if line.startswith(f"{START.year}-"):
@@ -146,21 +179,27 @@ def smallest(run: Callable[[tuple[int, ...]], Outcome], failing: Outcome) -> tup
 @app.command()
 def soak(
     days: Annotated[int, typer.Option(min=2, help="Simulated days.")] = 30,
-    seed: Annotated[int, typer.Option(help="The district.")] = 10,
+    seed: Annotated[int, typer.Option(help="The district, and what goes wrong in it.")] = 10,
+    full_size: Annotated[
+        bool, typer.Option("--full-size", help="The district that ships, with every dwelling; half a minute a day.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """One small district for a month: memory, open files, log of the database."""
-    outcome = run_course(seed, days, watch_memory=True)
+    """One district for a month, small or at full size: memory, open files, log of the database."""
+    buildings = defaults.folder("buildings") if full_size else None
+    outcome = run_course(seed, days, watch_memory=True, buildings=buildings)
     half = len(outcome.memory_mb) // 2
     grown = outcome.memory_mb[-1] - outcome.memory_mb[half]
     figures = {
         "campaign": "soak",
         "days": days,
+        "points": outcome.points,
         "memory_slope_mb_per_day": round(grown / max(len(outcome.memory_mb) - 1 - half, 1), 3),
         "open_files": [outcome.open_files[0], outcome.open_files[-1]],
         "largest_log_mb": round(max(outcome.log_mb), 2),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "violations": len(outcome.violations),
+        "days_per_cpu_minute": round(60 * days / outcome.cpu_s, 2) if outcome.cpu_s else 0.0,
     }
     clean = figures["memory_slope_mb_per_day"] < 1.0 and figures["largest_log_mb"] < 64 and not outcome.violations  # type: ignore[operator]
     _end(figures, as_json, clean=bool(clean))

@@ -19,7 +19,7 @@ from ems.store.readings import Row
 
 OUTLET_FLOOR_C = 55.0
 STANDS_AT_MOST = timedelta(minutes=75)  # two quarter-hours of a command, one of slack, one of a database just freed
-SENSOR_LIES = ("frozen", "exchanged")  # what no single reading can show: the truth is not known to the loop
+SENSOR_LIES = ("frozen", "exchanged", "wrapped")  # what no single reading can show: the truth is not known to the loop
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Invariants:
         self.district = district
         self.plant = plant
         self.violations: list[Violation] = []
+        self._file = database
         self._database = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=1.0)
         self._seen_writes = 0
         self._known_from = 0  # the slot before which nothing is remembered
@@ -57,6 +58,11 @@ class Invariants:
             del self._values[named]
         del self.plant.landed[: self._seen_writes]
         self._seen_writes = 0
+
+    def look_again(self) -> None:
+        """Another file stands in the database's place."""
+        self._database.close()
+        self._database = sqlite3.connect(f"file:{self._file}?mode=ro", uri=True, timeout=1.0)
 
     def close(self) -> None:
         self._database.close()
@@ -100,11 +106,14 @@ class Invariants:
         if self._values.setdefault((point, slot), command.value) != command.value:
             self.note(at, "mixed-plan", f"{point}: {self._values[point, slot]} and {command.value} in one slot")
         self._check_repeat(landed, on)
+        # A lock ends by the site's clock, which is all that the loop can know.
+        site_now = at + sum((_step(t) for t in on), timedelta())
         for trouble in on:
             past_start = at - trouble.begins > timedelta(seconds=SLOT_SECONDS)
             if trouble.kind.name == "handed-back" and point.startswith(f"{trouble.subject}/") and past_start:
                 self.note(at, "handed-back", f"{point} is written though {trouble.subject} was handed back")
             is_locked = trouble.kind.name == "locked" and point.rpartition("/")[0] == trouble.subject
+            is_locked = is_locked and site_now < trouble.ends
             if is_locked and past_start and landed.held != command.value:
                 self.note(at, "locked", f"{point} is written though it is out of service")
         self._last[point] = (landed, now_slot)
@@ -182,7 +191,8 @@ class Invariants:
                 lost += 1
                 self.note(now, "lost-reading", f"{key[0]} at {key[1]}")
         for (point, at), value in stored.items():
-            if value is not None and not self._is_true(point, at, value, lies):
+            measured = point in self.district.wires  # what is summed up from others has no truth of its own
+            if measured and value is not None and not self._is_true(point, at, value, lies):
                 self.note(now, "untrue-reading", f"{point} at {at}: {value}")
         return lost
 
@@ -215,7 +225,10 @@ class Invariants:
                 continue
             by = trouble.begins + trouble.kind.notice + SLOT
             hidden = any(
-                o is not trouble and o.kind.name in HIDES and o.begins <= by and o.ends + AFTER >= trouble.begins
+                o is not trouble
+                and o.kind.name in HIDES
+                and o.begins - (BACKUP_EVERY if o.kind.name == "corrupt" else timedelta(0)) <= by
+                and o.ends + AFTER >= trouble.begins
                 for o in troubles
             )
             skew = _skew(trouble)
@@ -239,12 +252,19 @@ class Invariants:
         return missed, false
 
 
+BACKUP_EVERY = timedelta(hours=6)  # what was told since the last one is gone with a database that breaks
 AFTER = timedelta(hours=1)  # a killed process cannot start while the database is held
 # Troubles under which another one cannot be seen, or does not happen.
 HIDES = (
     "bus-off", "half-missing", "database-held", "kill", "clock-back", "clock-forward", "handed-back", "locked",
     "planner-error", "planner-hangs", "planner-late", "planner-nan", "manual", "not-applied", "not-acknowledged",
+    "planner-crashed", "planner-infeasible", "garbled", "disk-full", "disk-read-only", "corrupt", "paused", "slow",
 )  # fmt: skip
+
+
+def _step(trouble: Trouble) -> timedelta:
+    """How far ahead the site's clock is while this lasts."""
+    return timedelta(hours={"clock-forward": 1, "clock-back": -1}.get(trouble.kind.name, 0))
 
 
 def _skew(trouble: Trouble) -> timedelta:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,11 +14,13 @@ from ems.campaign.trouble import Troubles
 from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
 from ems.district import Bus, Wire
 from ems.points import Quality, Sample
+from ems.slots import slot_number
 from ems.store import Concern, Store, StoreError
 from ems.store.database import Database
 from ems.store.readings import Row
 
 T = TypeVar("T")
+SLOW_S = 20.0  # of a slow bus, for one sweep
 
 
 class KilledError(BaseException):
@@ -32,10 +35,15 @@ class Life:
         self.dies_at = dies_at
         self.steps = 0
         self.dead = False
+        self.stops_at: int | None = None  # the step at which the process is paused, once
+        self.on_stop: Callable[[], None] = lambda: None
 
     def step(self) -> None:
         """Something is about to happen, or just has. Raises KilledError when this is the end, and for ever after."""
         self.steps += 1
+        if self.stops_at is not None and self.steps >= self.stops_at:
+            self.stops_at = None
+            self.on_stop()
         if self.dead or (self.dies_at is not None and self.steps >= self.dies_at):
             self.dead = True
             raise KilledError
@@ -45,6 +53,12 @@ class MortalDatabase(Database):
     """A database whose process may die before and after each commit."""
 
     life: Life
+
+    def tell(self, sql: str) -> int:
+        """A word to the writing connection itself, beside all steps; its answer, or 0 while the database is held."""
+        assert self._writer is not None
+        found = self._writer.tell(sql)
+        return int(found[0][0]) if found else 0
 
     def write(self, what: str, work: Callable[[Any], T], *, attempts: int | None = None) -> T:
         self.life.step()
@@ -67,10 +81,13 @@ class WatchedStore(Store):
                 self.acknowledged += taken
 
     @property
+    def mortal(self) -> MortalDatabase:
+        assert isinstance(self._database, MortalDatabase)
+        return self._database
+
+    @property
     def life(self) -> Life:
-        database = self._database
-        assert isinstance(database, MortalDatabase)
-        return database.life
+        return self.mortal.life
 
 
 def open_store(folder: Path, life: Life, acknowledged: list[Row], report: Callable[[Concern], None]) -> WatchedStore:
@@ -103,6 +120,8 @@ class VirtualLine(Line):
 
     async def sweep(self) -> dict[str, Sample]:
         self._ask()
+        if self.troubles.is_on("slow", self.bus.name):
+            await asyncio.sleep(SLOW_S)
         self.breaker.answered()
         found = {}
         for point in self.wires:
@@ -120,6 +139,13 @@ class VirtualLine(Line):
         if self.troubles.is_on("bus-off", self.bus.name):
             self.breaker.failed("timed out")
             raise NoAnswerError("timed out")
+        if self._is_garbled():
+            self.breaker.failed("an answer to another question")
+            raise NoAnswerError("an answer to another question")
+
+    def _is_garbled(self) -> bool:
+        """Every other quarter-hour of a line that is disturbed: the adapters tell such answers from right ones."""
+        return self.troubles.is_on("garbled", self.bus.name) and slot_number(self.plant.now) % 2 == 0
 
     async def send(self, commands: Sequence[Command]) -> list[Outcome]:
         return [self._deliver(command) for command in commands]
@@ -154,7 +180,7 @@ class VirtualLine(Line):
         return [None] if self.breaker.is_open else []
 
     async def answers(self, which: object) -> bool:
-        if self.life.dead or self.troubles.is_on("bus-off", self.bus.name):
+        if self.life.dead or self.troubles.is_on("bus-off", self.bus.name) or self._is_garbled():
             return False
         self.breaker.answered()
         return True

@@ -67,7 +67,10 @@ class Plant:
     def __post_init__(self) -> None:
         for point, wire in self.district.wires.items():
             if not wire.writable:
-                self.values[point] = START.get(wire.quantity, 20.0) + self.chance.uniform(0, 0.5)
+                value = START.get(wire.quantity, 20.0) + self.chance.uniform(0, 0.5)
+                low, high = wire.measure.minimum, wire.measure.maximum
+                value = value if low is None else max(value, low)
+                self.values[point] = value if high is None else min(value, high)
         self._note_truth()
 
     def release(self, point: str) -> float:
@@ -146,7 +149,7 @@ class Plant:
             if point.endswith("/energy_kwh"):
                 power = self.values.get(point.replace("energy_kwh", "power_kw"), 1.0)
                 self.values[point] += max(power, 0.0) * hours
-            elif point.endswith("landlord/power_kw") or (point.endswith("/power_kw") and "/flat-" in point):
+            elif point.endswith("/power_kw") and point.rpartition("/")[0].partition("/")[2].startswith(METERED):
                 self._move(point, 2 + 2 * self.chance.random())
             elif point.endswith("/supply_temperature_c"):
                 self._move(point, 40 + self.present(point.replace("supply_temperature_c", "heating_curve_offset_k")))
@@ -217,6 +220,7 @@ class Plant:
                 self.truth[point, slot - 1].take(value)
 
 
+METERED = ("landlord", "services", "flat-")
 START = {
     "top_temperature_c": 60.0,
     "middle_temperature_c": 58.0,

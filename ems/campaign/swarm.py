@@ -151,8 +151,12 @@ def _court(chance: random.Random) -> dict[str, Any]:
         "substation": {"type": "substation", "plant": "cellar/heat-pumps", "supply": "landlord", "heat_limit_kw": 30,
                        "cold_limit_kw": 20},
     }  # fmt: skip
+    assets["services"] = {"type": "base-load", "supply": "landlord", "use": "landlord", "yearly_kwh": 20_000}
     stations: list[dict[str, Any]] = [{"type": "curve-controller", "asset": "substation", "offset": 0}]
-    units: list[dict[str, Any]] = [{"type": "meter", "asset": "landlord", "unit": 1}]
+    units: list[dict[str, Any]] = [
+        {"type": "meter", "asset": "landlord", "unit": 1},
+        {"type": "meter", "asset": "services", "unit": 2},
+    ]
     if "tank" in parts:
         assets["tank"] = {"type": "tank", "plant": "cellar/heat-pumps", "supply": "landlord", "volume_m3": 1,
                           "charge_limit_kw": 20, "recirculation_loss_kw": 1, "standing_loss_kw": 0.1,

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from ems.district import District
 from ems.slots import SLOT
 
+WRAPS_AT_KWH = 500.0
 GRACE = 2 * SLOT  # within this an alarm must be raised, and after this it must be explained by something
 
 
@@ -67,6 +68,20 @@ KINDS: dict[str, Kind] = {
         Kind("rival", (), SLOT, SLOT),
         Kind("handed-back", ("handed-back",), timedelta(hours=1), also=_AFTERMATH),
         Kind("locked", (), timedelta(hours=1), also=_AFTERMATH),
+        Kind(
+            "wrapped", ("meter-implausible", "meter-changed"), timedelta(hours=2), timedelta(hours=3), also=_AFTERMATH
+        ),
+        Kind("slow", (), 2 * SLOT, also=_AFTERMATH),
+        Kind("garbled", (), 2 * SLOT, also=(*_AFTERMATH, *_PLANS, *_METERS, "device-unheard", "bus-silent")),
+        Kind("weather-absurd", ("weather-absent",), timedelta(hours=1)),
+        Kind("forecasts-diverge", ("forecast-refused",), timedelta(hours=1), also=_AFTERMATH),
+        Kind("planner-crashed", ("plan-missing",), also=(*_PLANS, *_AFTERMATH)),
+        Kind("planner-infeasible", ("plan-missing",), also=(*_PLANS, *_AFTERMATH)),
+        Kind("planner-slow", (), also=(*_PLANS, *_AFTERMATH)),
+        Kind("disk-full", ("database-held",), 6 * SLOT, also=(*_AFTERMATH, *_PLANS), notice=4 * SLOT),
+        Kind("disk-read-only", ("database-held",), 2 * SLOT, timedelta(hours=2), also=(*_AFTERMATH, *_PLANS)),
+        Kind("corrupt", (), timedelta(hours=1), timedelta(hours=3), also=(*_AFTERMATH, *_PLANS, *_METERS)),
+        Kind("paused", (), SLOT, SLOT, also=(*_AFTERMATH, *_PLANS)),
     )
 }
 
@@ -125,6 +140,8 @@ class Troubles:
                     return self._stuck.setdefault(point, value)
                 case "exchanged" if trouble.subject == point:
                     return value + 50_000
+                case "wrapped" if trouble.subject == point:
+                    return value % WRAPS_AT_KWH
                 case _:
                     continue
         return value
@@ -152,7 +169,7 @@ def _subjects(kind: str, district: District) -> list[str]:
     measured = [p for p, w in district.wires.items() if not w.writable]
     ours = [p for p in district.commanded if not p.endswith("heartbeat_count")]
     match kind:
-        case "bus-off" | "reboot":
+        case "bus-off" | "reboot" | "slow" | "garbled":
             return sorted({district.wires[p].bus.name for p in ours})
         case "half-missing":
             return sorted({p.rpartition("/")[0] for p in measured})
@@ -160,7 +177,7 @@ def _subjects(kind: str, district: District) -> list[str]:
             return [p for p in measured if district.wires[p].measure.maximum is not None and not p.endswith("mode")]
         case "frozen":
             return [p for p in measured if district.wires[p].measure.frozen_after_h is not None]
-        case "exchanged":
+        case "exchanged" | "wrapped":
             return [p for p in measured if p.endswith("energy_kwh")]
         case "manual" | "not-applied" | "not-acknowledged":
             return ours
