@@ -107,7 +107,7 @@ def test_a_building_shows_value_age_and_quality(open_pages: Callable[..., TestCl
     shown["horizon/tank/return_temperature_c"] = Sample(None, Quality.UNREACHABLE, NOW - timedelta(minutes=40))
     page = text_of(open_pages(shown, decision(district), as_manager=True).get("/buildings/horizon?lang=en").text)
     assert "top temperature 61.2 °C good 90 s" in page
-    assert "return temperature – 40 min unreachable" in page
+    assert "return temperature – unreachable 40 min" in page
     assert "Dwellings together 118" in page
 
 
