@@ -273,6 +273,8 @@ class Course:
                 write = self.district.wires[trouble.subject].measure.write
                 assert write is not None
                 self.plant.manual[trouble.subject] = write.maximum if trouble.size < 0.5 else write.minimum
+            case "database-held" | "disk-full" | "disk-read-only" if self.troubles.is_on("corrupt", ""):
+                self.troubles.cancel(trouble)  # nothing is left that could be held or filled
             case "database-held" if self.holder is None:
                 self.holder = sqlite3.connect(self.folder / "site.db", isolation_level=None, timeout=1.0)
                 self.holder.execute("BEGIN IMMEDIATE")
