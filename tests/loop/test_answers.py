@@ -6,7 +6,6 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ems.loop import answers
 from ems.loop.answers import keep_answering
 from ems.store.questions import Questions
 
@@ -30,7 +29,3 @@ def test_a_question_to_a_site_that_never_ran_gets_its_trouble(tmp_path: Path) ->
     answer = questions.answer_of(number)
     assert answer is not None and "ended with" in answer.trouble
     assert questions.waiting() == []
-
-
-def test_no_answer_may_last_for_ever() -> None:
-    assert answers.LIMIT_S <= 900
