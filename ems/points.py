@@ -84,7 +84,8 @@ class Sample:
     @property
     def usable(self) -> float | None:
         """The value if it may be used, else None."""
-        return self.value if self.quality in (Quality.GOOD, Quality.SUBSTITUTED) else None
+        # By identity: asked for every point of every sweep, and comparing enumerations of text is slow.
+        return self.value if self.quality is Quality.GOOD or self.quality is Quality.SUBSTITUTED else None
 
 
 def good(value: float, at: datetime) -> Sample:

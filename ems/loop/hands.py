@@ -133,10 +133,15 @@ class Hands:
 
     def _watch_points(self) -> None:
         """An alarm per device whose points give nothing to believe, though its bus answers; and what series show."""
+        doubted = [
+            (point, sample.quality)
+            for point, sample in self.samples.items()
+            if not sample.is_good and self.district.wires[point].bus.name not in self._silent
+        ]
         for kind, said, qualities in UNBELIEVED:
             found: dict[str, list[str]] = {}
-            for point, sample in self.samples.items():
-                if sample.quality in qualities and self.district.wires[point].bus.name not in self._silent:
+            for point, quality in doubted:
+                if quality in qualities:
                     found.setdefault(point.rpartition("/")[0], []).append(point)
             texts = {asset: f"{points[0]} {said}" + _and_more(points) for asset, points in found.items()}
             self._watch.only(kind, texts, "{} can be believed again")

@@ -17,10 +17,15 @@ from ems.slots import Slots
 from ems.snapshot import Override, Session, Snapshot
 
 
+_QUALITIES = {quality.value: quality for quality in Quality}
+
+
 def dump_snapshot(snapshot: Snapshot) -> dict[str, Any]:
+    # Thousands of samples of a sweep share a few instants; each is written, and below read, once.
+    instants = {at: at.isoformat() for at in {s.at for s in snapshot.samples.values()}}
     return {
         "at": snapshot.at.isoformat(),
-        "samples": {p: [s.value, s.quality.value, s.at.isoformat()] for p, s in snapshot.samples.items()},
+        "samples": {p: [s.value, s.quality, instants[s.at]] for p, s in snapshot.samples.items()},
         "sessions": [_session(s) for s in snapshot.sessions.values()],
         "overrides": [_override(o) for o in snapshot.overrides.values()],
         "holds": [_override(o) for o in snapshot.holds.values()],
@@ -30,9 +35,10 @@ def dump_snapshot(snapshot: Snapshot) -> dict[str, Any]:
 
 def load_snapshot(data: dict[str, Any]) -> Snapshot:
     when = datetime.fromisoformat
+    instants = {at: when(at) for at in {at for _, _, at in data["samples"].values()}}
     return Snapshot(
         at=when(data["at"]),
-        samples={p: Sample(v, Quality(q), when(at)) for p, (v, q, at) in data["samples"].items()},
+        samples={p: Sample(v, _QUALITIES[q], instants[at]) for p, (v, q, at) in data["samples"].items()},
         sessions={s["asset"]: _read_session(s) for s in data["sessions"]},
         overrides={p: Override(p, v, by, why, when(until)) for p, v, by, why, until in data["overrides"]},
         holds={p: Override(p, v, by, why, when(until)) for p, v, by, why, until in data.get("holds", [])},

@@ -38,6 +38,7 @@ class Minutes:
 
     def __post_init__(self) -> None:
         self._counters = frozenset(p for p in self.points if is_counter(quantity_of(p)))
+        self._others = self.points - self._counters
 
     def add(self, samples: Mapping[str, Sample], now: datetime) -> list[Reading]:
         """Takes the sweep of `now` in; returns the readings of the slot that it closes, if it does."""
@@ -57,9 +58,10 @@ class Minutes:
         return closed
 
     def _take_means(self, samples: Mapping[str, Sample]) -> None:
-        for point in self.points - self._counters:
+        for point in self._others:
             if (sample := samples.get(point)) is not None:
-                held = self.held.setdefault(point, _Held())
+                if (held := self.held.get(point)) is None:
+                    held = self.held[point] = _Held()
                 if (value := sample.usable) is None:
                     held.worst = sample.quality
                 else:
@@ -69,9 +71,7 @@ class Minutes:
     def _take_counters(self, samples: Mapping[str, Sample]) -> None:
         for point in self._counters:
             if (sample := samples.get(point)) is not None:
-                held = self.held.setdefault(point, _Held())
-                held.at_start = sample.usable
-                held.worst = sample.quality
+                self.held[point] = _Held(at_start=sample.usable, worst=sample.quality)
 
     def _readings(self) -> list[Reading]:
         if self.slot is None:

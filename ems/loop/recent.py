@@ -37,6 +37,6 @@ class Recent:
         moved = (slots.start - known.slots.start) // slots.length
         self._known = History(
             slots,
-            {p: np.concatenate([known.values[p][moved : moved + kept], fresh.values[p]]) for p in self.points},
+            {p: np.concatenate([known.values[p][moved : moved + kept], new]) for p, new in fresh.values.items()},
         )
         return self._known

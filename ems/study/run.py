@@ -22,7 +22,7 @@ from ems.loop.clock import LockStep
 from ems.loop.control import Control, Event, Settings
 from ems.loop.planner import Planner
 from ems.points import Sample
-from ems.series import Floats
+from ems.series import Floats, History
 from ems.simulate.direct import DirectField
 from ems.simulate.past import past
 from ems.simulate.replay import Replay
@@ -111,6 +111,9 @@ class ForecastStore(Store):
 
     def save_latest(self, samples: Mapping[str, Sample]) -> None:
         return None
+
+    def history(self, points: Sequence[str], slots: Slots) -> History:
+        return super().history([point for point in points if point in self.wanted], slots)
 
 
 class CountingField(DirectField):
@@ -236,7 +239,11 @@ async def _run(
             clock=clock,
             bell=SlotBell(clock),
             settings=Settings(
-                owner="study", weather_file=weather_file, sweep_every=SLOT, horizon_slots=case.horizon_slots
+                owner="study",
+                weather_file=weather_file,
+                sweep_every=SLOT,
+                horizon_slots=case.horizon_slots,
+                threads=False,
             ),
             on_event=events.append,
             on_cycle=after_cycle,
