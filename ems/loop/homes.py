@@ -2,8 +2,8 @@
 
 A private meter is read because the sum of a building must be known; its quarter-hours tell how people live. Without
 agreement nothing of it is kept, with agreement to days one reading at midnight, with agreement to the load curve
-everything. A sum is kept for buildings of ten homes and more; silent homes are counted like the others' mean, and where
-less than half of them answered there is none.
+everything. A sum is kept for buildings of ten homes and more; silent homes are counted like the others' mean, which
+makes the sum a stand-in, and where less than half of them answered there is none.
 """
 
 from __future__ import annotations
@@ -64,16 +64,21 @@ class Homes:
         """What may be kept of a quarter-hour, and its sums."""
         kept: list[Reading] = []
         known: dict[tuple[str, int], list[float]] = {}
+        stood_in: set[tuple[str, int]] = set()
         for point, at, value, quality in rows:
             meter = self._meters.get(point)
             if meter is not None and meter.quantity == "power_kw" and value is not None:
                 known.setdefault((meter.building, at), []).append(value)
+                if quality is not Quality.GOOD:
+                    stood_in.add((meter.building, at))
             if meter is None or self._may(meter, agreed, at):
                 kept.append((point, at, value, quality))
         for (building, at), powers in known.items():
             whole = self._count.get(building, 0)
             if whole and len(powers) >= ENOUGH * whole:
-                kept.append((f"{building}/{SUMMED}", at, sum(powers) * whole / len(powers), Quality.GOOD))
+                measured = len(powers) == whole and (building, at) not in stood_in
+                quality = Quality.GOOD if measured else Quality.SUBSTITUTED
+                kept.append((f"{building}/{SUMMED}", at, sum(powers) * whole / len(powers), quality))
         return kept
 
     def of_series(self, given: Iterable[Series], agreed: Agreements) -> list[Series]:

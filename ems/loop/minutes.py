@@ -19,16 +19,18 @@ class _Held:
     total: float = 0.0
     count: int = 0
     at_start: float | None = None
-    worst: Quality = Quality.GOOD
+    quality: Quality = Quality.GOOD  # of what is used: a stand-in among the samples makes a stand-in of their mean
+    why: Quality = Quality.MISSING  # of the last sample that could not be used
 
 
 @dataclass
 class Minutes:
     """The running quarter-hour of every measured point.
 
-    A counter is stored as it stood at the slot's start, everything else as the mean of its good samples. A meter's
-    power is that of the moment before it was asked, so a sample taken at the very boundary is the last one of the slot
-    that ends there. A point with no good sample is stored as missing, with the quality that explains why.
+    A counter is stored as it stood at the slot's start, everything else as the mean of those of its samples that may
+    be used. A meter's power is that of the moment before it was asked, so a sample taken at the very boundary is the
+    last one of the slot that ends there. A value that rests on a stand-in, were it one sample among fifteen, is stored
+    as substituted. A point with no sample that may be used is stored without a value, and with the reason.
     """
 
     points: frozenset[str]
@@ -63,15 +65,17 @@ class Minutes:
                 if (held := self.held.get(point)) is None:
                     held = self.held[point] = _Held()
                 if (value := sample.usable) is None:
-                    held.worst = sample.quality
-                else:
-                    held.total += value
-                    held.count += 1
+                    held.why = sample.quality
+                    continue
+                held.total += value
+                held.count += 1
+                if sample.quality is not Quality.GOOD:
+                    held.quality = sample.quality
 
     def _take_counters(self, samples: Mapping[str, Sample]) -> None:
         for point in self._counters:
             if (sample := samples.get(point)) is not None:
-                self.held[point] = _Held(at_start=sample.usable, worst=sample.quality)
+                self.held[point] = _Held(at_start=sample.usable, quality=sample.quality, why=sample.quality)
 
     def _readings(self) -> list[Reading]:
         if self.slot is None:
@@ -80,6 +84,5 @@ class Minutes:
         closed: list[Reading] = []
         for point, held in self.held.items():
             value = held.at_start if point in self._counters else held.total / held.count if held.count else None
-            worst = Quality.MISSING if held.worst is Quality.GOOD else held.worst
-            closed.append((point, start_s, value, worst if value is None else Quality.GOOD))
+            closed.append((point, start_s, value, held.why if value is None else held.quality))
         return closed

@@ -154,23 +154,28 @@ class ForecastPage(BaseModel):
 
 
 class ReportLine(BaseModel):
-    """One amount of a month by day; null is not measured. `asset` is empty for all homes of a building together."""
+    """One amount of a month by day; null is not measured. `asset` is empty for all homes of a building together.
+
+    Of the days in `partly` a part is missing, or their share of a longer gap was estimated; today is not over.
+    """
 
     asset: str
     what: str
     unit: str
     total: float | None
     days: list[float | None]
+    partly: list[date]
 
 
 class ReportPeak(BaseModel):
-    """The highest quarter-hour of a supply point; null when nothing was measured."""
+    """The highest quarter-hour of a supply point; null when nothing was measured. On `gaps` days a part was not."""
 
     supply: str
     prm: str
     subscribed_kw: float
     peak_kw: float | None
     day: date | None
+    gaps: int
 
 
 class ReportAnswer(BaseModel):
@@ -191,7 +196,7 @@ class HomeAnswer(BaseModel):
     wish_offset_k: float | None
 
 
-_REPORT_COLUMNS = ("asset", "what", "unit", "day", "value")
+_REPORT_COLUMNS = ("asset", "what", "unit", "day", "value", "partly")
 _TROUBLE: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "What is asked for makes no sense"},
     401: {"model": Problem, "description": "No key, or one that opens nothing"},
@@ -396,7 +401,14 @@ class Api:
             building=building,
             dates=list(found.dates),
             lines=[
-                ReportLine(asset=one.asset, what=one.way, unit=one.unit, total=one.total, days=one.days)
+                ReportLine(
+                    asset=one.asset,
+                    what=one.way,
+                    unit=one.unit,
+                    total=one.total,
+                    days=list(one.amounts.days),
+                    partly=[day for day, gap in zip(found.dates, one.amounts.partly, strict=True) if gap],
+                )
                 for one in found.lines
             ],
             peaks=[
@@ -406,6 +418,7 @@ class Api:
                     subscribed_kw=supply.subscribed_kw,
                     peak_kw=None if peak is None else peak.kw,
                     day=None if peak is None else peak.day,
+                    gaps=0 if peak is None else peak.gaps,
                 )
                 for supply, peak in found.peaks
             ],
@@ -459,19 +472,19 @@ def _account(request: Request) -> Account:
 
 
 def _report_table(found: Report, form: str) -> bytes:
-    """One row per amount and day: asset, what, unit, day, value; the same columns in both forms."""
+    """One row per amount and day, `partly` 1 where a part of it is missing; the same columns in both forms."""
     rows = [
-        (line.asset, line.way, line.unit, day, value)
+        (line.asset, line.way, line.unit, day, value, int(gap))
         for line in found.lines
-        for day, value in zip(found.dates, line.days, strict=True)
+        for day, value, gap in zip(found.dates, line.amounts.days, line.amounts.partly, strict=True)
     ]
     if form == "csv":
         buffer = io.StringIO()
         writer = csv.writer(buffer)
         writer.writerow(_REPORT_COLUMNS)
-        writer.writerows((a, w, u, d.isoformat(), "" if v is None else v) for a, w, u, d, v in rows)
+        writer.writerows((a, w, u, d.isoformat(), "" if v is None else v, gap) for a, w, u, d, v, gap in rows)
         return buffer.getvalue().encode()
-    kinds = (pa.string(), pa.string(), pa.string(), pa.date32(), pa.float64())
+    kinds = (pa.string(), pa.string(), pa.string(), pa.date32(), pa.float64(), pa.int8())
     columns = list(zip(*rows, strict=True)) or [()] * len(kinds)
     arrays = {name: pa.array(c, k) for name, c, k in zip(_REPORT_COLUMNS, columns, kinds, strict=True)}
     sink = io.BytesIO()

@@ -232,8 +232,12 @@ def amounts(
     label: str,
     tell: Callable[[float | None], str],
     ink: str,
+    doubt: str = "",
 ) -> Figure:
-    """Bars of an amount; `name` is what one is called in the sentence below, `tell` writes an amount there."""
+    """Bars of an amount; `name` is what one is called in the sentence below, `tell` writes an amount there.
+
+    `doubt` is what those of `estimated` are called where they are more than that.
+    """
     known = [(round(v, 6), i) for i, v in enumerate(values) if v is not None]  # of equals the first
     if known and max(known)[0] > 0:
         most, where = max(known, key=lambda pair: pair[0])
@@ -244,7 +248,7 @@ def amounts(
     chart = draw(bars=bars, title=title, description=description)
     legend = [(ink, label)]
     if any(e and v is not None for v, e in zip(values, estimated, strict=True)):
-        legend.append((f"{ink} guess", words.text("estimated")))
+        legend.append((f"{ink} guess", doubt or words.text("estimated")))
     return Figure(chart, ticks(chart, words), axis, legend, title, description)
 
 

@@ -26,6 +26,7 @@ class Peak:
 
     kw: float
     day: date
+    gaps: int = 0  # days on which a part was not measured: it may have been more
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class Peaks:
 def supplies(pages: Pages, visit: Visit) -> list[SupplyView]:
     """All supply points, those nearest to their subscribed power first."""
     day = today(pages.now(), pages.zone)
-    this = Past(pages.store, month_of(day)[0], day)
-    last = Past(pages.store, month_before(day), month_of(day)[0] - timedelta(days=1))
+    this = Past(pages.store, month_of(day)[0], day, day)
+    last = Past(pages.store, month_before(day), month_of(day)[0] - timedelta(days=1), day)
     live = Live(pages.district, pages.samples(), pages.now())
     record = pages.record(visit.words.language)
     found = []
@@ -83,12 +84,12 @@ def supplies(pages: Pages, visit: Visit) -> list[SupplyView]:
             planned_kw = max(row)
             planned_at = visit.words.day(record.slots.start + row.index(planned_kw) * SLOT)
         point = f"{name}/power_kw"
-        found.append(
-            SupplyView(supply, live.row(point), _peak(this, point), _peak(last, point), planned_kw, planned_at)
-        )
+        found.append(SupplyView(supply, live.row(point), peak(this, point), peak(last, point), planned_kw, planned_at))
     return sorted(found, key=lambda s: -s.highest)
 
 
-def _peak(past: Past, point: str) -> Peak | None:
-    days = [(d.highest, date_) for d, date_ in zip(past.days(point), past.dates, strict=True) if d is not None]
-    return Peak(*max(days)) if days else None
+def peak(past: Past, point: str) -> Peak | None:
+    """The highest quarter-hour of some days; None when nothing was measured."""
+    days = [(d, day) for d, day in zip(past.days(point), past.dates, strict=True) if d is not None]
+    kw, day = max(((d.highest, day) for d, day in days), default=(0.0, past.dates[0]))
+    return Peak(kw, day, sum(d.partly for d, _ in days)) if days else None

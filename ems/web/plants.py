@@ -17,10 +17,11 @@ from ems.web.consumption import today
 from ems.web.figures import Figure, days_axis, lines_chart
 from ems.web.live import Live, Row
 from ems.web.pages import Pages, Visit
-from ems.web.past import Past, total
+from ems.web.past import Amounts, Past, summed
 
 DAYS = 14
 LEAST_KWH = 5.0  # electricity of a day below which its quotient says nothing
+MOST_SHARE = 0.95  # of a day that must be known of all it is made of: what is made and taken have gaps of their own
 WORSE_SHARE = 0.8  # of what is expected: below it the plant is shown as working badly (assumption)
 MADE = ("heating_power_kw", "hot_water_power_kw", "cold_power_kw")
 SHOWN = (
@@ -37,12 +38,17 @@ class PlantView:
     name: str
     rows: tuple[Row, ...]
     dates: tuple[str, ...]
-    made_kwh: list[float | None]
-    taken_kwh: list[float | None]
+    made_kwh: Amounts
+    taken_kwh: Amounts
     quotient: list[float | None]
     expected: list[float | None]
-    starts: list[float | None]
+    starts: Amounts
     figure: Figure | None
+
+    @property
+    def gaps(self) -> list[bool]:
+        """Of which days a part of what was made or taken is missing."""
+        return [m or t for m, t in zip(self.made_kwh.partly, self.taken_kwh.partly, strict=True)]
 
     @property
     def yesterday(self) -> tuple[float | None, float | None]:
@@ -75,7 +81,7 @@ def plants(pages: Pages, visit: Visit) -> list[PlantView]:
     """All plants over the last days that are over."""
     words, district = visit.words, pages.district
     last = today(pages.now(), pages.zone) - timedelta(days=1)
-    past = Past(pages.store, last - timedelta(days=DAYS - 1), last)
+    past = Past(pages.store, last - timedelta(days=DAYS - 1), last, last + timedelta(days=1))
     live = Live(district, pages.samples(), pages.now())
     found = []
     for name, plant in district.of(Plant).items():
@@ -85,11 +91,15 @@ def plants(pages: Pages, visit: Visit) -> list[PlantView]:
         for i in range(len(past.dates)):
             source = loop[i]
             expected.append(
-                None if source is None else expected_quotient(plant, {q: kwh[q][i] for q in MADE}, source.mean)
+                None if source is None else expected_quotient(plant, {q: kwh[q].days[i] for q in MADE}, source.mean)
             )
-        made = [total([kwh[q][i] for q in MADE]) for i in range(len(past.dates))]
-        taken = kwh["power_kw"]
-        quotients = [quotient(m, t) for m, t in zip(made, taken, strict=True)]
+        measured = [q for q in MADE if kwh[q].total is not None] or [MADE[0]]
+        made, taken = summed([kwh[q] for q in measured]), kwh["power_kw"]
+        shares = [past.known(f"{name}/{q}") for q in (*measured, "power_kw")]
+        quotients = [
+            quotient(m, t) if min(of) >= MOST_SHARE else None
+            for m, t, *of in zip(made.days, taken.days, *shares, strict=True)
+        ]
         found.append(
             PlantView(
                 name=name,

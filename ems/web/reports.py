@@ -24,8 +24,8 @@ from ems.web.consumption import today
 from ems.web.figures import Figure, amounts, days_axis
 from ems.web.live import FEWEST_HOMES, KINDS
 from ems.web.pages import Pages, Visit
-from ems.web.past import Past, month_before, month_of, summed, total
-from ems.web.peaks import Peak
+from ems.web.past import Amounts, Past, month_before, month_of, summed
+from ems.web.peaks import Peak, peak
 from ems.web.sanitary import SanitaryDay, log, tanks_of
 from ems.web.words import Words
 
@@ -63,21 +63,17 @@ WAYS = tuple(dict.fromkeys(w for table in (_COUNTERS, _POWERS) for rows in table
 
 @dataclass(frozen=True)
 class Line:
-    """One amount by day: of which asset (empty: all homes), its way, its unit."""
+    """Amounts by day: of which asset (empty: all homes), their way, their unit."""
 
     asset: str
     kind: str
     way: str
     unit: str
-    days: list[float | None]
+    amounts: Amounts
 
     @property
     def total(self) -> float | None:
-        return total(self.days)
-
-    @property
-    def missing(self) -> int:
-        return sum(1 for d in self.days if d is None)
+        return self.amounts.total
 
 
 @dataclass(frozen=True)
@@ -92,6 +88,7 @@ class Warmth:
     floor_c: float
     cold_days: int | None
     days: int
+    gaps: int  # of these days: a part was not measured
     lowest_c: float | None
     highest_c: float | None
 
@@ -200,8 +197,9 @@ def first_of(month: str) -> date | None:
 
 def report(pages: Pages, name: str, first: date) -> Report:
     """The month that begins with `first`, until today. Raises StoreError."""
-    last = min(month_of(first)[1], today(pages.now(), pages.zone))
-    past, district = Past(pages.store, first, last), pages.district
+    this_day = today(pages.now(), pages.zone)
+    last = min(month_of(first)[1], this_day)
+    past, district = Past(pages.store, first, last, this_day), pages.district
     assets = [a for a in district.assets.values() if a.building == name]
     lines = []
     for asset in assets:
@@ -215,10 +213,10 @@ def report(pages: Pages, name: str, first: date) -> Report:
     if len(homes) >= FEWEST_HOMES:
         for quantity, way in _HOMES:
             rows = [past.counted(h.point(quantity)) for h in homes if h.point(quantity) in district.wires]
-            rows = [row for row in rows if total(row) is not None]
+            rows = [row for row in rows if row.total is not None]
             if len(rows) >= FEWEST_HOMES:
                 lines.append(Line("", "dwellings together", way, unit_label(quantity), summed(rows)))
-    peaks = tuple((a, _peak(past, a.point("power_kw"))) for a in assets if isinstance(a, Supply))
+    peaks = tuple((a, peak(past, a.point("power_kw"))) for a in assets if isinstance(a, Supply))
     hygiene = tuple((tank, log(pages, tank, first, last)) for tank in tanks_of(pages, name))
     return Report(
         district.buildings[name], past.dates, tuple(lines), peaks, tuple(_warmth(pages, past, assets)), hygiene
@@ -242,6 +240,7 @@ def _warmth(pages: Pages, past: Past, assets: Sequence[Asset]) -> list[Warmth]:
                 floor_c=floor_c,
                 cold_days=None if one_by_one else sum(1 for d in days if d.lowest < floor_c),
                 days=len(days),
+                gaps=sum(d.partly for d in days),
                 lowest_c=min((d.lowest for d in days), default=None) if one_by_one else None,
                 highest_c=max((d.highest for d in days), default=None) if one_by_one else None,
             )
@@ -249,19 +248,15 @@ def _warmth(pages: Pages, past: Past, assets: Sequence[Asset]) -> list[Warmth]:
     return found
 
 
-def _peak(past: Past, point: str) -> Peak | None:
-    days = [(d.highest, day) for d, day in zip(past.days(point), past.dates, strict=True) if d is not None]
-    return Peak(*max(days)) if days else None
-
-
 def _figure(found: Report, words: Words) -> Figure | None:
     """What the building bought, day by day."""
-    rows = [line.days for line in found.lines if line.way == "bought"]
-    if not rows or all(total(row) is None for row in rows):
+    rows = [line.amounts for line in found.lines if line.way == "bought"]
+    if not rows or all(row.total is None for row in rows):
         return None
+    bought = summed(rows)
     return amounts(
-        summed(rows),
-        [False] * len(found.dates),
+        bought.days,
+        bought.partly,
         lambda i: words.long_day(found.dates[i]),
         days_axis(found.dates, words),
         words,
@@ -269,6 +264,7 @@ def _figure(found: Report, words: Words) -> Figure | None:
         label=words.text("bought"),
         tell=lambda kwh: words.fine("energy_kwh", kwh),
         ink="grid",
+        doubt=words.text("estimated or with gaps"),
     )
 
 
@@ -279,19 +275,35 @@ def sheets(found: Report, words: Words, pages: Pages) -> list[tuple[str, list[li
     """The report as tables with a line of heads each; the same in both files. Numbers stay numbers."""
     text = words.text
     energy: list[list[Cell]] = [
-        [text("Of what"), text("What"), text("Unit"), text("Total"), *(d.isoformat() for d in found.dates)]
+        [
+            text("Of what"),
+            text("What"),
+            text("Unit"),
+            text("Total"),
+            text("Days with gaps"),
+            *(d.isoformat() for d in found.dates),
+        ]
     ]
     for line in found.lines:
         who = text(line.kind) if not line.asset else pages.asset_name(line.asset, words)
-        energy.append([who, text(line.way), line.unit, line.total, *line.days])
-    peaks: list[list[Cell]] = [[text("Supply point"), "PRM", text("Highest, kW"), text("Day"), text("Subscribed, kW")]]
-    for supply, peak in found.peaks:
-        kw, day = (None, None) if peak is None else (peak.kw, peak.day.isoformat())
-        peaks.append([pages.asset_name(supply.name, words), supply.prm, kw, day, supply.subscribed_kw])
-    warmth: list[list[Cell]] = [
-        [text("Rooms"), text("Count"), text("Floor, °C"), text("Room-days below it"), text("Room-days measured")]
+        energy.append([who, text(line.way), line.unit, line.total, line.amounts.gaps, *line.amounts.days])
+    peaks: list[list[Cell]] = [
+        [text("Supply point"), "PRM", text("Highest, kW"), text("Day"), text("Subscribed, kW"), text("Days with gaps")]
     ]
-    warmth += [[text(w.kind), w.rooms, w.floor_c, w.cold_days, w.days] for w in found.warmth]
+    for supply, most in found.peaks:
+        kw, day, gaps = (None, None, None) if most is None else (most.kw, most.day.isoformat(), most.gaps)
+        peaks.append([pages.asset_name(supply.name, words), supply.prm, kw, day, supply.subscribed_kw, gaps])
+    warmth: list[list[Cell]] = [
+        [
+            text("Rooms"),
+            text("Count"),
+            text("Floor, °C"),
+            text("Room-days below it"),
+            text("Room-days measured"),
+            text("Days with gaps"),
+        ]
+    ]
+    warmth += [[text(w.kind), w.rooms, w.floor_c, w.cold_days, w.days, w.gaps] for w in found.warmth]
     hygiene: list[list[Cell]] = [
         [
             text("Tank"), text("Day"), text("Outlet, lowest, °C"), text("Return, lowest, °C"),

@@ -67,7 +67,7 @@ class Sanitary:
 
 def log(pages: Pages, tank: str, first: date, last: date) -> list[SanitaryDay]:
     """The days from `first` to `last` of one tank. Raises StoreError."""
-    past = Past(pages.store, first, last)
+    past = Past(pages.store, first, last, today(pages.now(), pages.zone))
     days = {quantity: past.days(f"{tank}/{quantity}") for quantity, *_ in _WATCHED}
     heated = past.days(f"{tank}/pasteurisation_on")
     found = []

@@ -55,7 +55,15 @@ def test_silent_homes_are_counted_like_the_others_and_too_many_are_no_sum(
         (f"{flat}/power_kw", AT, None if i < silent else 2.0, Quality.MISSING if i < silent else Quality.GOOD)
         for i, flat in enumerate(flats)
     ]
-    assert [value for _, _, value, _ in Homes(district).of_readings(rows, {})] == sums
+    kept = Homes(district).of_readings(rows, {})
+    assert [(value, quality) for _, _, value, quality in kept] == [(value, Quality.SUBSTITUTED) for value in sums]
+
+
+@pytest.mark.parametrize("quality", [Quality.GOOD, Quality.SUBSTITUTED])
+def test_a_sum_is_no_better_than_what_it_is_made_of(district: District, quality: Quality) -> None:
+    flats = [name for name in district.dwellings if name.startswith("mistral/")]
+    rows = [(f"{flat}/power_kw", AT, 2.0, quality if i == 7 else Quality.GOOD) for i, flat in enumerate(flats)]
+    assert Homes(district).of_readings(rows, {}) == [("mistral/homes/power_kw", AT, 100.0, quality)]
 
 
 def test_a_past_comes_home_by_home_and_is_kept_the_same_way(district: District) -> None:

@@ -61,3 +61,21 @@ def test_a_counter_first_seen_late_is_not_the_start_s() -> None:
     minutes = Minutes(frozenset({ENERGY}))
     sweep(minutes, 7, 1.0)
     assert sweep(minutes, 15, 1.0) == {}  # nothing is known of the start, so nothing is stored
+
+
+def test_one_stand_in_among_the_samples_makes_a_stand_in_of_their_mean() -> None:
+    minutes = Minutes(frozenset({POWER, ENERGY}))
+    for minute, quality in ((0, Quality.GOOD), (5, Quality.GOOD), (10, Quality.SUBSTITUTED), (14, Quality.GOOD)):
+        at = START + timedelta(minutes=minute)
+        minutes.add({POWER: Sample(4.0, quality, at), ENERGY: Sample(7.0, Quality.SUBSTITUTED, at)}, at)
+    readings = {r[0]: r for r in minutes.add({}, START + timedelta(minutes=15))}
+    assert readings[POWER] == (POWER, FIRST_S, 4.0, Quality.SUBSTITUTED)
+    assert readings[ENERGY] == (ENERGY, FIRST_S, 7.0, Quality.SUBSTITUTED)
+
+
+def test_an_unusable_sample_among_good_ones_leaves_the_mean_good() -> None:
+    """It is left out of the mean, and nothing stands in for it."""
+    minutes = Minutes(frozenset({POWER}))
+    sweep(minutes, 5, None)
+    sweep(minutes, 10, 4.0)
+    assert sweep(minutes, 15, 8.0)[POWER] == (POWER, FIRST_S, 6.0, Quality.GOOD)

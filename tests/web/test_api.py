@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import date
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -173,10 +174,13 @@ def test_a_report_is_read_in_three_forms_that_agree(filled: FilledSite, client: 
     assert bought["total"] == pytest.approx(sum(v for v in bought["days"] if v is not None))
     assert [p["peak_kw"] for p in found["peaks"]] == [90.0]
     rows = client.get(path, params={"format": "csv"}, headers=held).text.splitlines()
-    assert rows[0] == "asset,what,unit,day,value"
+    assert rows[0] == "asset,what,unit,day,value,partly"
     table = pq.read_table(io.BytesIO(client.get(path, params={"format": "parquet"}, headers=held).content))
     assert table.num_rows == len(rows) - 1 == 24 * len(found["lines"])
     assert table["value"].to_pylist() == [v for line in found["lines"] for v in line["days"]]
+    days = [date.fromisoformat(day) for day in found["dates"]] * len(found["lines"])
+    torn = [d for d, partly in zip(days, table["partly"].to_pylist(), strict=True) if partly]
+    assert torn == [date.fromisoformat(day) for line in found["lines"] for day in line["partly"]]
     assert not any("flat-" in row for row in rows)
     for wrong in ("calanques/2026-13", "calanques/2026-11", "nowhere/2026-10"):
         assert client.get(f"/api/v1/reports/{wrong}", headers=held).status_code in (404, 422), wrong

@@ -6,16 +6,19 @@ import csv
 import io
 import zipfile
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ems.assets import Plant, Supply, Tank
 from ems.assets.heat_pump import cop_heating
 from ems.district import District
+from ems.slots import Slots
 from ems.store import Store
-from ems.web.past import Past, month_before, month_of, summed, total
+from ems.web.past import Amounts, Past, month_before, month_of, summed, total
+from ems.web.peaks import peak
 from ems.web.plants import expected_quotient, quotient
 from tests.web.conftest import FilledSite
 from tests.web.minute import NOW
@@ -45,15 +48,39 @@ def test_months_begin_and_end() -> None:
 
 def test_missing_is_not_zero_in_sums() -> None:
     assert total([None, None]) is None and total([None, 2.0]) == 2
-    assert summed([[1.0, None], [2.0, None]]) == [3.0, None]
+    whole = Amounts((1.0, None, 4.0), (False, False, False))
+    torn = Amounts((2.0, None, None), (True, False, False))
+    assert summed([whole, torn]) == Amounts((3.0, None, 4.0), (True, False, True))
+
+
+def test_a_day_of_which_a_part_is_missing_says_so(tmp_path: Path) -> None:
+    """Of the second day 24 of 96 quarter-hours are known: 4 kW make 24 kWh of it, not 96. Today is not over."""
+    begin = datetime(2026, 10, 19, 22, tzinfo=UTC)  # midnight in Paris
+    kw, kwh = np.full(96 * 2 + 8, 4.0), 100.0 + np.arange(96 * 2 + 8)
+    kw[96 + 24 : 96 * 2] = kwh[96 + 24 : 96 * 2] = np.nan
+    slots = Slots(begin, kw.size)
+    with Store.open(f"sqlite:///{tmp_path}/site.db") as store:
+        store.save_series([("a/b/power_kw", slots, kw), ("a/b/energy_kwh", slots, kwh)])
+        past = Past(store, date(2026, 10, 20), date(2026, 10, 22), date(2026, 10, 22))
+        assert past.energy("a/b/power_kw") == Amounts((96.0, 24.0, 8.0), (False, True, False))
+        assert past.known("a/b/power_kw") == [1.0, 0.25, 8 / 96]
+        # The counter knows what passed in the dark: only its course is missing.
+        assert past.counted("a/b/energy_kwh") == Amounts((96.0, 96.0, 7.0), (False, True, False))
+        highest = peak(past, "a/b/power_kw")
+        assert highest is not None and (highest.kw, highest.gaps) == (4.0, 1)
+        assert peak(past, "a/b/voltage_v") is None
+        tomorrow = Past(store, date(2026, 10, 22), date(2026, 10, 22), date(2026, 10, 23))
+        assert tomorrow.energy("a/b/power_kw") == Amounts((2.0 * 4,), (True,))
+        assert tomorrow.counted("a/b/energy_kwh") == Amounts((7.0,), (True,))
 
 
 def test_a_counter_tells_each_days_energy(store: Store, district: District) -> None:
     """5 kW all day are 120 kWh; at 19:30 on one day a quarter-hour of 90 kW adds 85 / 4 kWh."""
     name = next(iter(district.of(Supply)))
-    past = Past(store, date(2026, 10, 15), date(2026, 10, 20))
-    assert past.counted(f"{name}/energy_kwh") == pytest.approx([120.0, 120.0, 120.0, 120.0, 141.25, 120.0])
-    assert Past(store, date(2026, 1, 1), date(2026, 1, 2)).counted(f"{name}/energy_kwh") == [None, None]
+    past = Past(store, date(2026, 10, 15), date(2026, 10, 20), NOW.date())
+    assert past.counted(f"{name}/energy_kwh").days == pytest.approx([120.0, 120.0, 120.0, 120.0, 141.25, 120.0])
+    nothing = Past(store, date(2026, 1, 1), date(2026, 1, 2), NOW.date())
+    assert nothing.counted(f"{name}/energy_kwh") == Amounts((None, None), (False, False))
     assert max(d.highest for d in past.days(f"{name}/power_kw") if d is not None) == 90
 
 
@@ -118,10 +145,10 @@ def test_a_report_is_read_and_taken_away_as_the_same_figures(filled: FilledSite,
     assert answer.headers["content-type"].startswith("text/csv")
     rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
     bought = next(row for row in rows if len(row) > 1 and row[1] == "bought")
-    assert rows[0][:4] == ["Of what", "What", "Unit", "Total"] and rows[0][4] == "2026-10-01"
-    known = [float(cell) for cell in bought[4:] if cell]
+    assert rows[0][:6] == ["Of what", "What", "Unit", "Total", "Days with gaps", "2026-10-01"]
+    known = [float(cell) for cell in bought[5:] if cell]
     assert sum(known) == pytest.approx(float(bought[3])) and 141.25 in known
-    peak = next(row for row in rows if len(row) == 5 and row[1] == "30000000003290")
+    peak = next(row for row in rows if len(row) == 6 and row[1] == "30000000003290")
     assert peak[2:4] == ["90.0", "2026-10-19"]
     book = client.get("/manager/reports/calanques/2026-10/book.xlsx?lang=en")
     with zipfile.ZipFile(io.BytesIO(book.content)) as opened:
@@ -161,5 +188,5 @@ def test_without_a_database_each_page_says_so(bare: FilledSite, name: str) -> No
 
 
 def test_days_are_those_of_the_site(store: Store) -> None:
-    first = Past(store, NOW.date() - timedelta(days=1), NOW.date())
+    first = Past(store, NOW.date() - timedelta(days=1), NOW.date(), NOW.date())
     assert len(first.dates) == 2
