@@ -32,8 +32,7 @@ lint: $(VENV)/.installed-dev ## the house rules alone: ruff, mypy, import layers
 	@$(BIN)/python tests/run.py house
 
 coverage: $(VENV)/.installed-dev ## every branch of envelope, write gate and journal is gone through by their tests, or it fails
-	@mkdir -p var && $(BIN)/coverage run -m pytest -p no:cacheprovider tests/test_envelope.py tests/dispatch tests/store/test_journal.py
-	@$(BIN)/coverage report
+	@$(BIN)/python tests/run.py guards
 
 mutants: $(VENV)/.installed-dev ## faults put into envelope, write gate and journal one by one, and how many no test notices
 	@$(BIN)/python benchmarks/mutants.py
