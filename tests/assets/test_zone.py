@@ -85,7 +85,7 @@ def test_what_is_cooled_is_cool_half_an_hour_before_people_come() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "standing", "written"),
-    [(0.4, 0.3, 0.3), (0.6, 0.1, 0.6), (0.0, 0.2, 0.0), (0.3, 0.0, 0.0), (0.1, -0.2, 0.1)],
+    [(0.4, 0.3, 0.3), (0.6, 0.1, 0.1), (0.8, 0.1, 0.8), (0.0, 0.2, 0.0), (0.5, 0.0, 0.0), (0.1, -0.2, 0.1)],
 )
 def test_an_offset_changes_by_steps_worth_a_write(wanted: float, standing: float, written: float) -> None:
     home = flat("a/one", 50.0)
