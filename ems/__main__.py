@@ -70,6 +70,9 @@ Host = Annotated[str, typer.Option(help="Address to listen at; off loopback with
 TlsCert = Annotated[Path | None, typer.Option(help="Certificate of the pages, PEM.")]
 TlsKey = Annotated[Path | None, typer.Option(help="Its key, PEM.")]
 Proxy = Annotated[str | None, typer.Option(help="Address of the reverse proxy that does TLS for us.")]
+Origin = Annotated[
+    str | None, typer.Option(help="What browsers know the pages by, as https://ems.example; for passkeys.")
+]
 BUILDINGS = defaults.folder("buildings")
 SCENARIOS = defaults.folder("scenarios")
 
@@ -207,6 +210,7 @@ def run(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     proxy: Proxy = None,
+    origin: Origin = None,
     cycles: Annotated[int | None, typer.Option(help="Stop after so many cycles.")] = None,
     sweep_minutes: Annotated[int, typer.Option(min=1, help="Minutes between two sweeps of all points.")] = 1,
     restart: Annotated[
@@ -223,7 +227,7 @@ def run(
     """Control the district in real time: read, forecast, plan, write, every quarter-hour, until Ctrl-C."""
     if strict_sqlite and (concern := sqlite_concern()) is not None:
         raise StoreError(concern.text)
-    listen = _listen(port, host, tls_cert, tls_key, proxy)
+    listen = _listen(port, host, tls_cert, tls_key, proxy, origin)
     if restart:
         command = [sys.executable, "-m", "ems", *sys.argv[1:], "--no-restart"]
         code = asyncio.run(supervised(command, lambda text: err.print(text, style="yellow", highlight=False)))
@@ -487,6 +491,7 @@ def web(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     proxy: Proxy = None,
+    origin: Origin = None,
     people: Annotated[
         str | None, typer.Option(help="URL of the accounts; without, only what everybody may see.")
     ] = None,
@@ -503,7 +508,7 @@ def web(
 
     from ems.web import create_app
 
-    listen = _listen(port, host, tls_cert, tls_key, proxy)
+    listen = _listen(port, host, tls_cert, tls_key, proxy, origin)
     os.nice(5)  # the loop comes first: however many pages are asked for, it keeps its time
     real = RealClock()
     pages_app = create_app(
@@ -513,14 +518,17 @@ def web(
         None if people is None else People.open(people),
         real.now,
         folder,
+        origin=listen.known_as,
     )
     # Open pages listen for ever: they are let go after two seconds.
-    uvicorn.run(pages_app, log_level="warning", timeout_graceful_shutdown=2, **listen.server)
+    uvicorn.run(listen.before(pages_app), log_level="warning", timeout_graceful_shutdown=2, **listen.server)
 
 
-def _listen(port: int, host: str, tls_cert: Path | None, tls_key: Path | None, proxy: str | None) -> Listen:
+def _listen(
+    port: int, host: str, tls_cert: Path | None, tls_key: Path | None, proxy: str | None, origin: str | None
+) -> Listen:
     try:
-        return Listen(port, host, tls_cert, tls_key, proxy)
+        return Listen(port, host, tls_cert, tls_key, proxy, origin)
     except ListenError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -9,6 +9,7 @@ from ems.store.asked import Asked, ComfortWish, Departure, Hold, Maintenance, Re
 from ems.store.database import Concern, StoreBusy, StoreError, sqlite_concern
 from ems.store.journal import Journal, JournalError, Run
 from ems.store.leadership import HeldBy, Leadership, LeadershipLost, Lease
+from ems.store.passkeys import Passkey
 from ems.store.people import Account, People, Person, Published, Role, Session
 from ems.store.readings import ELECTRIC, REGISTER
 from ems.store.store import Store
@@ -37,6 +38,7 @@ __all__ = [
     "LeadershipLost",
     "Lease",
     "Maintenance",
+    "Passkey",
     "People",
     "Person",
     "Published",

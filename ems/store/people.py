@@ -24,7 +24,9 @@ from sqlalchemy import Connection
 from ems.slots import as_utc
 from ems.store import tombstones
 from ems.store.asked import Asked
+from ems.store.challenges import Challenges
 from ems.store.database import Concern, Database, Report, StoreBusy, execute, fetch_all
+from ems.store.passkeys import Passkeys
 from ems.store.store import from_us, to_us
 from ems.store.tickets import Tickets
 from ems.store.trail import Deed, Trace, Trail, forget, note
@@ -116,6 +118,8 @@ class People:
         self.trail = Trail(database)
         self.asked = Asked(database)
         self.tickets = Tickets(database)
+        self.passkeys = Passkeys(database)
+        self.challenges = Challenges(database)
         self._hasher = PasswordHasher()  # argon2id, 64 MiB, as RFC 9106 recommends for memory-bound machines
         self._nobody = self._hasher.hash("nobody's password")  # so that an unknown name takes as long as a known one
 
@@ -255,6 +259,16 @@ class People:
             note(connection, account.name, account.role, "password set", account.home, now)
 
         self._database.write("set password", write)
+
+    def account(self, number: int, now: datetime) -> Account | None:
+        """The account of this number; None when there is none, or its access has ended."""
+        sql = "SELECT id, name, role, home, part FROM account WHERE id = ? AND (until_us IS NULL OR until_us > ?)"
+        rows = self._database.read("account", lambda c: fetch_all(c, sql, (number, to_us(now))))
+        return _account(rows[0]) if rows else None
+
+    def handle(self, account: Account) -> bytes:
+        """What a passkey calls the account: tells nothing of a person, and stays the same."""
+        return hashlib.sha256(b"passkey" + self._salt + account.name.encode()).digest()
 
     def people(self, now: datetime) -> list[Person]:
         """Every account, staff first."""

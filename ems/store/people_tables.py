@@ -97,6 +97,30 @@ class TokenRow(_People, table=True):
     until_us: int = _whole()
 
 
+class PasskeyRow(_People, table=True):
+    """The public half of a passkey."""
+
+    __tablename__ = "passkey"
+    __table_args__ = (_STRICT,)
+    credential: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    account_id: int = _account()
+    public_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    count: int = _whole()
+    label: str = _text()
+    since_us: int = _whole()
+    used_us: int | None = _whole(null=True)
+
+
+class ChallengeRow(_People, table=True):
+    """What a browser was asked to come back with, under the digest of what it alone knows."""
+
+    __tablename__ = "challenge"
+    __table_args__ = (_STRICT,)
+    digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    value: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    until_us: int = _whole()
+
+
 class ComfortWishRow(_People, table=True):
     """How warm a home wants it against its own thermostat, and whether we may shift heating."""
 

@@ -35,6 +35,7 @@ from ems.web.meters import Meters
 from ems.web.metrics import CONTENT_TYPE, metrics
 from ems.web.my_data import MyData
 from ems.web.pages import Pages, Visit
+from ems.web.passkeys import Passkeys
 from ems.web.peaks import Peaks
 from ems.web.plants import Plants
 from ems.web.reports import Reports
@@ -95,6 +96,7 @@ def create_app(
     clock: Callable[[], datetime] | None = None,
     folder: Path | None = None,
     live_every_s: float = 1.0,
+    origin: str | None = None,
 ) -> FastAPI:
     """The pages of one site.
 
@@ -103,7 +105,8 @@ def create_app(
     `people` knows who may sign in; without it there is only what everybody may see. `clock` is people's time, by which
     sessions end, in a demo whose site time runs faster; without it they follow `now`. `folder` is where the control
     process looks for what must work without any database (`ems.store.requests`); without it nothing can be handed back.
-    `live_every_s` is how often open pages are told of news, real seconds.
+    `live_every_s` is how often open pages are told of news, real seconds. `origin` is what browsers know the site by,
+    such as https://ems.example; passkeys are bound to it, and without it there are none.
     """
 
     @asynccontextmanager
@@ -122,11 +125,11 @@ def create_app(
         return None if None in stamps[:1] else (*stamps, minute(now()), minute(peoples()))
 
     app.add_middleware(Shelf, state=state)
-    pages = Pages(app, store, now, district, people, peoples, folder)
+    pages = Pages(app, store, now, district, people, peoples, folder, origin)
     ticks = Ticks(pages, live_every_s)
     Public(pages)
     if people is not None:
-        Door(pages, people)
+        Passkeys(pages, people, Door(pages, people))
         Manager(pages, people)
         Resident(pages, people)
         Statement(pages, people)

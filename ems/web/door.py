@@ -8,7 +8,8 @@ import threading
 from fastapi import Response
 from starlette.exceptions import HTTPException
 
-from ems.store import People
+from ems.store import Account, People
+from ems.store.passkeys import MOST_PASSKEYS
 from ems.store.people import LEAST_PASSWORD
 from ems.web.access import (
     SESSION,
@@ -57,8 +58,7 @@ class Door:
         if visit.account is not None:
             return visit.to(START[visit.account.role])
         now = self.pages.clock()
-        address = visit.request.client.host if visit.request.client else ""
-        if not self.attempts.take(address, now):
+        if not self._may_try(visit):
             trouble = visit.words.text("Too many tries. Wait a quarter of an hour, then try again.")
             return self._ask(visit, trouble, status=429)
         if not self._looking.acquire(timeout=_WAIT_S):
@@ -75,10 +75,26 @@ class Door:
                 trouble = visit.words.text("This name and password open nothing.")
             else:
                 trouble = visit.words.text("This code opens nothing. Please compare it with your letter.")
-            return self._ask(visit, trouble, status=422)
-        self.attempts.forget(address)
+            return self.refuse(visit, trouble)
+        return self.let_in(visit, account)
+
+    def count(self, visit: Visit) -> None:
+        """Another try to sign in, in whichever way; 429 for one too many."""
+        if not self._may_try(visit):
+            raise HTTPException(429)
+
+    def _may_try(self, visit: Visit) -> bool:
+        return self.attempts.take(_address(visit), self.pages.clock())
+
+    def refuse(self, visit: Visit, trouble: str) -> Response:
+        return self._ask(visit, trouble, status=422)
+
+    def let_in(self, visit: Visit, account: Account) -> Response:
+        """This is who asks: a new session, whatever the browser had before."""
+        self.attempts.forget(_address(visit))
         response = visit.to(START[account.role])
-        give_cookie(visit.request, response, SESSION, self.people.open_session(account, now))
+        token = self.people.open_session(account, self.pages.clock())
+        give_cookie(visit.request, response, SESSION, token)
         drop_cookie(visit.request, response, VISIT)
         return response
 
@@ -89,12 +105,16 @@ class Door:
         return response
 
     def access(self, visit: Visit) -> Response:
-        """The sign-ins that hold, and a password."""
+        """The sign-ins that hold, a password, and passkeys."""
         return self.pages.page(
             visit,
             "access.html",
             sessions=self.people.sessions(visit.who, self.pages.clock()),
             this=self.people.key(token_of(visit.request)),
+            passkeys=self.people.passkeys.of(visit.who.id),
+            most=MOST_PASSKEYS,
+            origin=self.pages.origin,
+            here=self.pages.is_at_origin(visit.request),
         )
 
     def end(self, visit: Visit) -> Response:
@@ -154,6 +174,12 @@ class Door:
             trouble=trouble,
             code=visit.request.query_params.get("code", "")[:40],
             visit_token=form_token(secret),
+            origin=self.pages.origin,
+            here=self.pages.is_at_origin(visit.request),
         )
         give_cookie(visit.request, response, VISIT, secret)
         return response
+
+
+def _address(visit: Visit) -> str:
+    return visit.request.client.host if visit.request.client else ""

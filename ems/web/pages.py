@@ -30,6 +30,7 @@ _HERE = Path(__file__).parent
 _STATIC = {
     "style.css": "text/css; charset=utf-8",
     "live.js": "text/javascript; charset=utf-8",
+    "passkey.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 # Where each begins.
@@ -131,8 +132,10 @@ class Pages:
         people: People | None,
         clock: Callable[[], datetime],
         folder: Path | None = None,
+        origin: str | None = None,
     ) -> None:
         self.folder = folder
+        self.origin = origin
         self.app = app
         self.store = store
         self.now = now
@@ -239,6 +242,10 @@ class Pages:
             media_type=kind,
             headers={"Cache-Control": "public, max-age=31536000, immutable"},
         )
+
+    def is_at_origin(self, request: Request) -> bool:
+        """Whether the browser knows us under the site's own name, to which passkeys are bound."""
+        return f"{request.url.scheme}://{request.headers.get('host', '')}" == self.origin
 
     # What they read
 
