@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,11 +60,12 @@ class History:
     """Quarter-hour means of the past for many points, on one grid.
 
     `values[point]` has one value per slot of `slots`; NaN is missing. Nothing in it is later than the instant it was
-    asked for.
+    asked for. `closed` are the local days, past and to come, on which people said that a room stays shut, by asset.
     """
 
     slots: Slots
     values: dict[str, Floats] = field(default_factory=dict)
+    closed: Mapping[str, frozenset[date]] = field(default_factory=dict)
 
 
 def scaled_sum(values: Floats, least_share: float) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 from ems.points import Quality, Sample
 
@@ -50,7 +50,8 @@ class Snapshot:
     """The latest sample of every point, and what people asked for, at instant `at`.
 
     `overrides` are points that people took over: nothing is written there. `holds` are points that we write for people
-    at the value they ask for. The plan works around both. `states` are what observers make of the samples, by
+    at the value they ask for. The plan works around both. `closed` are local days on which a room stays shut whatever
+    its timetable says, by asset. `states` are what observers make of the samples, by
     `asset/state`: what no sensor shows alone, such as the temperature of walls.
     """
 
@@ -61,6 +62,7 @@ class Snapshot:
     out_of_service: frozenset[str] = frozenset()
     holds: Mapping[str, Override] = field(default_factory=dict)
     states: Mapping[str, float] = field(default_factory=dict)
+    closed: Mapping[str, frozenset[date]] = field(default_factory=dict)
 
     def value(self, point: str) -> float | None:
         """The usable value of a point, or None: missing is not zero."""

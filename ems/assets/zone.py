@@ -7,8 +7,9 @@ slabs. Positive heat flows into the zone.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -214,16 +215,26 @@ def standings(homes: Mapping[str, Room], outlook: Outlook) -> dict[str, int]:
     return {n: int(min(max(math.floor(k / STANDING_K), -3), 3)) for n, k in above.items()}
 
 
-def occupied(opening: Opening, slots: Slots, time_zone: str) -> NDArray[np.bool_]:
-    """In which slots a zone is open, by local time."""
+def occupied(
+    opening: Opening, slots: Slots, time_zone: str, closed: Collection[date] = frozenset()
+) -> NDArray[np.bool_]:
+    """In which slots a zone is open, by local time; never on the days `closed`."""
     here = ZoneInfo(time_zone)
     local = [start.astimezone(here) for start in slots]
     return np.array(
         [
-            at.isoweekday() in opening.days and opening.from_hour <= at.hour + at.minute / 60 < opening.until_hour
+            at.isoweekday() in opening.days
+            and opening.from_hour <= at.hour + at.minute / 60 < opening.until_hour
+            and at.date() not in closed
             for at in local
         ]
     )
+
+
+def open_slots(zone: Zone, outlook: Outlook) -> NDArray[np.bool_]:
+    """In which slots of the plan a zone is open, as its timetable and people say."""
+    closed = outlook.snapshot.closed.get(zone.name, frozenset())
+    return occupied(zone.opening, outlook.slots, outlook.time_zone, closed)
 
 
 def temperatures_now_c(known: Mapping[str, Room], outlook: Outlook) -> dict[str, float]:
@@ -290,7 +301,7 @@ def band_c(room: Room, asked_c: float | None, outlook: Outlook) -> tuple[Floats,
         low = max(comfort.floor_c + INSIDE_BAND_K, asked - flexing)
         high = max(min(comfort.ceiling_c, asked + OFFSET_K), low)
         return _as_wished(room, np.full(count, low), np.full(count, high), asked, outlook)
-    zone, open_now = room.zone, occupied(room.zone.opening, outlook.slots, outlook.time_zone)
+    zone, open_now = room.zone, open_slots(room.zone, outlook)
     wished = min(comfort.floor_c + INSIDE_BAND_K, zone.heating_occupied_c)
     held = outlook.held(zone.point("heating_setpoint_c"))
     lowest: Floats = np.where(_soon(open_now, outlook.slots), wished, zone.heating_unoccupied_c).astype(float)
@@ -328,7 +339,7 @@ def cooling_limit_c(room: Room, outlook: Outlook) -> Floats:
     count = outlook.slots.count
     if room.zone is None or room.zone.cooling_occupied_c is None:
         return np.full(count, np.inf)
-    zone, open_now = room.zone, occupied(room.zone.opening, outlook.slots, outlook.time_zone)
+    zone, open_now = room.zone, open_slots(room.zone, outlook)
     promised = max(room.zone.cooling_occupied_c, outlook.comfort[room.use].cooling_c or 0.0)
     closed = promised if zone.cooling_unoccupied_c is None else zone.cooling_unoccupied_c
     held = outlook.held(zone.point("cooling_setpoint_c"))
@@ -343,7 +354,7 @@ def gains_kw(room: Room, outlook: Outlook) -> Floats:
         return room.share * outlook.expected(f"{room.group}/gains_kw", design)
     open_now = np.ones(outlook.slots.count, dtype=bool)
     if room.zone is not None:
-        open_now = occupied(room.zone.opening, outlook.slots, outlook.time_zone)
+        open_now = open_slots(room.zone, outlook)
     design_kw = room.fabric.gains_w_per_m2 * room.surface_m2 / 1000 * np.where(open_now, 1.0, 0.2)
     return outlook.expected(f"{room.name}/gains_kw", design_kw)
 
@@ -659,7 +670,7 @@ def _of_zone(planned: Planned, room: Room, zone: Zone, outlook: Outlook) -> list
     comfort = outlook.comfort[zone.use]
     light = float(planned.state(room.name, "light_c")[1])
     heat, cold = (float(planned.flow(room.name, q)[0]) for q in ("heating_kw", "cold_kw"))
-    open_now = bool(occupied(zone.opening, outlook.slots, outlook.time_zone)[0])
+    open_now = bool(open_slots(zone, outlook)[0])
     heating = heat > 0.01 * room.heating_limit_kw
     cooling = room.cooling_limit_kw > 0 and cold > 0.01 * room.cooling_limit_kw
     mode = 2.0 if open_now or heating or cooling else 3.0

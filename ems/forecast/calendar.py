@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import lru_cache
 
 import holidays
@@ -44,6 +46,17 @@ class Calendar:
         """UTC epoch seconds of the middle of each slot."""
         step = self.slots.minutes * 60
         return np.asarray(int(self.slots.start.timestamp()) + step // 2 + step * np.arange(self.slots.count))
+
+
+def on_days(calendar: Calendar, days: Collection[date]) -> NDArray[np.bool_]:
+    """Which slots lie on these local days."""
+    since = [(day - date(1970, 1, 1)).days for day in days]
+    return np.isin(calendar.local // calendar.per_day, np.array(sorted(since), dtype=np.int64))
+
+
+def closed_on(calendar: Calendar, closed: NDArray[np.bool_]) -> Calendar:
+    """The calendar of somebody for whom these slots are like those of a Sunday."""
+    return replace(calendar, kind=np.where(closed, SUNDAY, calendar.kind))
 
 
 # Whose public holidays a clock may follow, by its zone or else by its offset in hours; what fits the meters is chosen.

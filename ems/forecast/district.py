@@ -8,7 +8,8 @@ the way; a building's sum is scaled up when at least half of its flats answered,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +18,11 @@ import pandas as pd
 from ems.assets import BaseLoad, Dwelling, Photovoltaic, Tank, Zone
 from ems.district import District
 from ems.forecast import sun, typical
-from ems.forecast.calendar import Calendar, calendar
+from ems.forecast.calendar import Calendar, calendar, closed_on, on_days
 from ems.forecast.experience import Experience
 from ems.forecast.features import TEMPERATURE
 from ems.forecast.learn import LEAST_DAYS
-from ems.forecast.models import LONGEST_DAYS, Past
+from ems.forecast.models import LONGEST_DAYS, Past, like_days
 from ems.forecast.race import ENVELOPE, Outlook, race
 from ems.forecast.routine import looked_up
 from ems.forecast.sky import IRRADIANCE, OUTDOOR, clear_sky, weather_forecasts, weather_points
@@ -102,13 +103,14 @@ def forecast(
         outlooks = race(past, np.arange(seen.first, seen.first + slots.count), known=seen.known)
         if experience is not None and seen.known == seen.first:
             outlooks = _learnt(experience, meters, past, outlooks, slots.count)
+        outlooks = _shut(district, history.closed, meters, past, outlooks, seen)
         for meter, outlook, (_, found) in zip(meters, outlooks, believed, strict=True):
             strange = "; ".join(f for f in found if f != "no value is known")
             made[meter.point] = Forecast(
                 meter.point, issued_at, slots, outlook.low, outlook.median, outlook.high,
                 outlook.model + (f" (not believed: {strange})" if strange else ""), seen.silence(meter.past),
             )  # fmt: skip
-        made |= _gains(district, meters, outlooks, whole, target, issued_at)
+        made |= _gains(district, meters, outlooks, whole, target, issued_at, history.closed)
     made |= _generation(district, seen, whole, target, made, issued_at, sky)
     return made
 
@@ -147,6 +149,48 @@ def _learnt(
         model = "; ".join(x for x in (f"{learnt.model(row)}, {skill}", learnt.missing) if x)
         outlooks[int(k)] = Outlook(low, median, high, model, raced[int(k)].loss)
     return outlooks
+
+
+def _shut(
+    district: District,
+    closed: Mapping[str, frozenset[date]],
+    meters: list[_Meter],
+    past: Past,
+    outlooks: list[Outlook],
+    seen: _Seen,
+) -> list[Outlook]:
+    """On days on which a room stays shut its load is that of the last Sundays, holidays and closed days.
+
+    The quantiles keep their distance from the median, in shares of it.
+    """
+    found = list(outlooks)
+    rooms = district.of(Zone)
+    for name, days in closed.items():
+        room = rooms.get(name)
+        shut = on_days(past.calendar, days)
+        if room is None or not shut[seen.first :].any():
+            continue
+        for load in district.of(BaseLoad).values():
+            if (load.building, load.use) != (room.building, room.use):
+                continue
+            k = next(i for i, meter in enumerate(meters) if meter.point == load.point("power_kw"))
+            calendar_of_it = closed_on(past.calendar, shut)
+            usual = typical.base_load_kw(load, calendar_of_it)[None, :]
+            alone = replace(past.only([k]), calendar=calendar_of_it, typical=usual)
+            targets = np.arange(seen.first, seen.whole.count)
+            median = like_days(alone, seen.known, targets)[0]
+            before, there = found[k], shut[seen.first :]
+            share = np.where(before.median > 0, median / np.maximum(before.median, 1e-9), 1.0)
+            low, middle, high = (
+                np.where(there, now, then)
+                for now, then in (
+                    (np.minimum(before.low * share, median), before.low),
+                    (median, before.median),
+                    (np.maximum(before.high * share, median), before.high),
+                )
+            )
+            found[k] = Outlook(low, middle, high, f"{before.model}; closed days as Sundays", before.loss)
+    return found
 
 
 class _Seen:
@@ -270,6 +314,7 @@ def _gains(
     whole: Calendar,
     target: Calendar,
     issued_at: datetime,
+    closed: Mapping[str, frozenset[date]],
 ) -> dict[str, Forecast]:
     """Heat of people and equipment. Nobody measures it; electricity is its witness.
 
@@ -281,7 +326,7 @@ def _gains(
     begin = whole.slots.count - target.slots.count
     loads = district.of(BaseLoad).values()
     for zone in district.of(Zone).values():
-        design = typical.zone_gains_kw(zone, target)
+        design = typical.zone_gains_kw(zone, target, on_days(target, closed.get(zone.name, frozenset())))
         witness = next((x for x in loads if x.building == zone.building and x.use == zone.use), None)
         share, model = 1.0, "timetable"
         if witness is not None:

@@ -110,6 +110,12 @@ def _mean_of_like_days(past: Past, known: int, targets: Ints) -> Floats:
     return _mean(past, known, targets, range(1, LONGEST_DAYS + 1), LIKE_DAYS)
 
 
+def like_days(past: Past, known: int, targets: Ints) -> Floats:
+    """The mean of the last days of the target's kind; climatology where none of them is known."""
+    found = _mean_of_like_days(past, known, targets)
+    return np.where(np.isfinite(found), found, past.typical[:, targets])
+
+
 def _climatology(past: Past, known: int, targets: Ints) -> Floats:
     return past.typical[:, targets]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ems.assets import BaseLoad, Dwelling, Tank, Zone
 from ems.forecast.calendar import SUNDAY, WORKDAY, Calendar
@@ -79,7 +80,7 @@ def cold_water_c(tank: Tank, calendar: Calendar) -> Floats:
     return np.asarray(tank.cold_water_c - COLD_SWING_K * np.cos(2 * math.pi * (calendar.year_day - 35) / 365.25))
 
 
-def zone_gains_kw(zone: Zone, calendar: Calendar) -> Floats:
+def zone_gains_kw(zone: Zone, calendar: Calendar, closed: NDArray[np.bool_] | bool = False) -> Floats:
     """Heat of people and equipment of a large zone, kW: its design mean while open, a base when shut."""
     full_kw = zone.fabric.gains_w_per_m2 * zone.surface_m2 / 1000
     if zone.use == "hotel":
@@ -90,6 +91,7 @@ def zone_gains_kw(zone: Zone, calendar: Calendar) -> Floats:
         goes = np.clip((opening.until_hour - calendar.hour) / 1.5, 0, 1)
         shut = (calendar.kind == SUNDAY) & (calendar.weekday != 7) & (zone.use != "common-room")  # a public holiday
         present = comes * goes * np.isin(calendar.weekday, opening.days) * ~shut
+    present = np.where(closed, 0.0, present)
     return np.asarray(full_kw * (NIGHT_GAIN_SHARE + (1 - NIGHT_GAIN_SHARE) * present))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from ems.assets import BikeRoom, ChargePoint, Dwelling
 from ems.assets.zone import OFFSET_K
@@ -13,7 +13,7 @@ from ems.district import District
 from ems.estimate.sessions import Trip
 from ems.slots import SLOT
 from ems.snapshot import Override, Session, Snapshot
-from ems.store import ComfortWish, Departure, Hold, Reservation
+from ems.store import Closing, ComfortWish, Departure, Hold, Reservation
 
 HELD = "held: "  # begins the reason of a command that a person asked for
 A_WISH_STANDS = timedelta(days=3)  # longer than any plan
@@ -29,6 +29,15 @@ class Wanted:
     holds: Mapping[str, Hold] = field(default_factory=dict)
     locked: frozenset[str] = frozenset()
     reservations: Sequence[Reservation] = ()
+    closings: Sequence[Closing] = ()
+
+    @property
+    def closed(self) -> dict[str, frozenset[date]]:
+        """The local days on which a room stays shut, by asset."""
+        found: dict[str, set[date]] = {}
+        for one in self.closings:
+            found.setdefault(one.asset, set()).update(one.days)
+        return {asset: frozenset(days) for asset, days in found.items()}
 
     def setpoints(self, district: District, snapshot: Snapshot) -> dict[str, Setpoint]:
         """By point, what people want there. A wish of a home stays within its promised band; a manager comes before it.

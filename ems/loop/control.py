@@ -425,6 +425,7 @@ class Control:
             sessions=asked.sessions(self.district, known),
             out_of_service=snapshot.out_of_service | asked.locked,
             holds=asked.overrides(self.district, snapshot),
+            closed=asked.closed,
         )
 
     async def _seen(self, at: datetime) -> Snapshot:
@@ -444,6 +445,7 @@ class Control:
         past = Slots(slots.start - count * SLOT, count)
         with self._timed("history"):
             history: History = await self.patient.call(lambda: self._recent.upto(past))
+        history = replace(history, closed=(await self.wishes.asked(now)).closed)
         forecasts, self._timing["forecast"] = await self.planner.forecast(history, weather, slots, now)
         forecasts, refused = believed(forecasts, history)
         self.watch.only("forecast-refused", refused, "the forecast of {} can be believed again")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from ems.points import Quality, Sample
 from ems.series import Floats, Forecast
 from ems.slots import Slots
 from ems.snapshot import Override, Session, Snapshot
-
 
 _QUALITIES = {quality.value: quality for quality in Quality}
 
@@ -30,6 +29,7 @@ def dump_snapshot(snapshot: Snapshot) -> dict[str, Any]:
         "overrides": [_override(o) for o in snapshot.overrides.values()],
         "holds": [_override(o) for o in snapshot.holds.values()],
         "out_of_service": sorted(snapshot.out_of_service),
+        "closed": {asset: sorted(day.isoformat() for day in days) for asset, days in snapshot.closed.items()},
     }
 
 
@@ -43,6 +43,7 @@ def load_snapshot(data: dict[str, Any]) -> Snapshot:
         overrides={p: Override(p, v, by, why, when(until)) for p, v, by, why, until in data["overrides"]},
         holds={p: Override(p, v, by, why, when(until)) for p, v, by, why, until in data.get("holds", [])},
         out_of_service=frozenset(data["out_of_service"]),
+        closed={asset: frozenset(map(date.fromisoformat, days)) for asset, days in data.get("closed", {}).items()},
     )
 
 

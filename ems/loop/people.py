@@ -170,4 +170,5 @@ def _wanted(reading: Asked, at: datetime) -> Wanted:
         holds=reading.holds(at),
         locked=frozenset(reading.maintenance()),
         reservations=reading.reservations(at),
+        closings=reading.closings(),
     )

@@ -5,7 +5,7 @@
 
 from ems.store.alarm_kinds import KINDS, Kind, Severity
 from ems.store.alarms import Alarm, Alarms, AlarmState, Trouble
-from ems.store.asked import Asked, ComfortWish, Departure, Hold, Maintenance, Reservation
+from ems.store.asked import Asked, Closing, ComfortWish, Departure, Hold, Maintenance, Reservation
 from ems.store.database import Concern, StoreBusy, StoreError, sqlite_concern
 from ems.store.journal import Journal, JournalError, Run
 from ems.store.leadership import HeldBy, Leadership, LeadershipLost, Lease
@@ -25,6 +25,7 @@ __all__ = [
     "AlarmState",
     "Alarms",
     "Asked",
+    "Closing",
     "ComfortWish",
     "Concern",
     "Deed",

@@ -8,13 +8,16 @@ and takes it up in its next quarter-hour. Instants are of the site's time. What 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
 from ems.store.database import Concern, Database, execute, fetch_all
 from ems.store.store import from_us, to_us
 from ems.store.trail import Deed, note
+
+CLOSINGS_KEPT = timedelta(days=400)
+MOST_CLOSINGS = 500
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,22 @@ class Maintenance:
     by: str
     reason: str
     since: datetime
+
+
+@dataclass(frozen=True)
+class Closing:
+    """A room that is used by the hour stays shut, from one local day to another, both included."""
+
+    number: int
+    asset: str
+    first: date
+    last: date
+    reason: str
+    by: str
+
+    @property
+    def days(self) -> list[date]:
+        return [self.first + timedelta(days=i) for i in range((self.last - self.first).days + 1)]
 
 
 class Asked:
@@ -296,6 +315,44 @@ class Asked:
     def end_hold(self, point: str, who: tuple[str, str], now: datetime) -> bool:
         """Give a point back to the plan before its time. False: nobody held it."""
         return self._end("hold", "point", point, "hold ended", who, now)
+
+    def closings(self) -> list[Closing]:
+        """Those to come, those that hold, and those of the last year, from which forecasts learn."""
+        sql = 'SELECT id, asset, first_day, last_day, reason, "by" FROM closing ORDER BY first_day, asset, id'
+        rows = self._database.read("closings", lambda c: fetch_all(c, sql))
+        return [
+            Closing(n, asset, date.fromisoformat(a), date.fromisoformat(b), why, by) for n, asset, a, b, why, by in rows
+        ]
+
+    def close_room(self, wanted: Closing, who: tuple[str, str], now: datetime) -> bool:
+        """Add closing days; their number is given here. False: MOST_CLOSINGS are kept already."""
+
+        def write(connection: Connection) -> bool:
+            long_ago = (now - CLOSINGS_KEPT).date().isoformat()
+            execute(connection, "DELETE FROM closing WHERE last_day < ?", (long_ago,))
+            if fetch_all(connection, "SELECT count(*) FROM closing")[0][0] >= MOST_CLOSINGS:
+                return False
+            execute(
+                connection,
+                'INSERT INTO closing (asset, first_day, last_day, reason, "by", made_us) VALUES (?, ?, ?, ?, ?, ?)',
+                (wanted.asset, wanted.first.isoformat(), wanted.last.isoformat(), wanted.reason, who[0], to_us(now)),
+            )
+            note(connection, *who, "closing days added", None, now, f"{wanted.asset} {wanted.first} {wanted.last}")
+            return True
+
+        return self._database.write("closing", write)
+
+    def open_room(self, number: int, who: tuple[str, str], now: datetime) -> bool:
+        """Take closing days back. False: there are none of this number."""
+
+        def write(connection: Connection) -> bool:
+            rows = fetch_all(connection, "SELECT asset, first_day, last_day FROM closing WHERE id = ?", (number,))
+            if rows:
+                execute(connection, "DELETE FROM closing WHERE id = ?", (number,))
+                note(connection, *who, "closing days removed", None, now, " ".join(rows[0]))
+            return bool(rows)
+
+        return self._database.write("closing", write)
 
     def maintenance(self) -> dict[str, Maintenance]:
         """By asset, those that somebody works at: nothing is written to them."""

@@ -184,6 +184,20 @@ class HoldRow(_People, table=True):
     until_us: int = _whole()
 
 
+class ClosingRow(_People, table=True):
+    """A room that is used by the hour stays shut on some local days."""
+
+    __tablename__ = "closing"
+    __table_args__ = (_STRICT,)
+    id: int | None = _number()
+    asset: str = _text()
+    first_day: str = _text()  # ISO dates of the site's clock
+    last_day: str = _text()
+    reason: str = _text()
+    by: str = _text()
+    made_us: int = _whole()
+
+
 class MaintenanceRow(_People, table=True):
     """An asset that somebody works at: nothing is written to it."""
 

@@ -150,7 +150,7 @@ def create_app(
         Sanitary(pages)
         Leaks(pages, people)
         Meters(pages)
-        Calendars(pages)
+        Calendars(pages, people)
         Reports(pages)
         Settings(pages)
         Scenarios(pages, people)

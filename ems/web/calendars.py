@@ -1,4 +1,7 @@
-"""The days ahead that are not like the others: public and school holidays, clock changes, tariff seasons."""
+"""The days ahead that are not like the others: holidays, clock changes, tariff seasons, and days a room stays shut.
+
+A manager adds and removes closing days; the loop takes them up with its next plan, and the forecasts with it.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ from zoneinfo import ZoneInfo
 
 import holidays
 from fastapi import Response
+from starlette.exceptions import HTTPException
 from vacances_scolaires_france import SchoolHolidayDates
 
 from ems.assets import Zone
 from ems.market import Contract
 from ems.market.contract import period_at
+from ems.store import Closing, People
 from ems.web.access import Permission
 from ems.web.consumption import today
 from ems.web.figures import LABELS
@@ -22,6 +27,7 @@ from ems.web.pages import Pages, Visit
 from ems.web.words import Words
 
 AHEAD = 180  # days
+LONGEST, FURTHEST = timedelta(days=100), timedelta(days=550)  # of closing days: a summer, and the year after this one
 ZONE = "B"  # of Aix-Marseille's schools
 KINDS = ("public holiday", "school holidays", "clocks change", "tariff season", "contract ends")
 
@@ -43,17 +49,63 @@ class Entry:
 class Calendars:
     """Adds the page of calendars."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, people: People) -> None:
         self.pages = pages
+        self.people = people
+        self.rooms = [name for name in pages.district.of(Zone) if f"{name}/occupancy_mode" in pages.district.wires]
         pages.route("/manager/calendar", Permission.MANAGER, self.show, keep=True)
+        pages.route("/manager/calendar", Permission.MANAGER, self.ask, "POST")
 
     def show(self, visit: Visit) -> Response:
+        return self._show(visit)
+
+    def ask(self, visit: Visit) -> Response:
+        """Add closing days, or take some back."""
+        now = self.pages.now()
+        match visit.given("do", 12):
+            case "close":
+                wanted = self._wanted(visit)
+                if wanted is None:
+                    trouble = visit.words.text("Give a last day that is neither past nor before the first.")
+                    return self._show(visit, trouble, 422)
+                if not self.people.asked.close_room(wanted, visit.by, now):
+                    raise HTTPException(422)
+            case "open":
+                key = visit.given("key", 12)
+                if not key.isascii() or not key.isdigit():
+                    raise HTTPException(404)
+                if not self.people.asked.open_room(int(key), visit.by, now):
+                    raise HTTPException(404)
+            case _:
+                raise HTTPException(422)
+        return visit.to("/manager/calendar")
+
+    def _wanted(self, visit: Visit) -> Closing | None:
+        """What the form asks for; None for days that cannot be."""
+        asset, reason = visit.given("room", 80), visit.given("reason", 80)
+        if asset not in self.rooms:
+            raise HTTPException(422)
+        try:
+            first, last = (date.fromisoformat(visit.given(name, 10)) for name in ("first", "last"))
+        except ValueError:
+            return None
+        day = today(self.pages.now(), self.pages.zone)
+        if not (first <= last >= day and last - first < LONGEST and first - day < FURTHEST):
+            return None
+        return Closing(0, asset, first, last, reason, visit.who.name)
+
+    def _show(self, visit: Visit, trouble: str = "", status: int = 200) -> Response:
         day = today(self.pages.now(), self.pages.zone)
         found = entries(self.pages, day, day + timedelta(days=AHEAD), visit.words)
         contracts = [(c, stretches(c, day)) for c in self.pages.district.contracts.values()]
         return self.pages.page(
             visit,
             "manager_calendar.html",
+            status=status,
+            trouble=trouble,
+            closings=[c for c in self.people.asked.closings() if c.last >= day],
+            choices=self.rooms,
+            chosen={name: visit.form.get(name, "") for name in ("room", "first", "last", "reason")},
             entries=found,
             today=day,
             contracts=contracts,
@@ -65,11 +117,7 @@ class Calendars:
     def _rooms(self) -> list[tuple[str, Row, Row]]:
         """Rooms that are used by the hour: their mode now, and their temperature."""
         live = Live(self.pages.district, self.pages.samples(), self.pages.now())
-        return [
-            (name, live.row(f"{name}/occupancy_mode"), live.row(f"{name}/temperature_c"))
-            for name in self.pages.district.of(Zone)
-            if f"{name}/occupancy_mode" in self.pages.district.wires
-        ]
+        return [(name, live.row(f"{name}/occupancy_mode"), live.row(f"{name}/temperature_c")) for name in self.rooms]
 
 
 def entries(pages: Pages, first: date, last: date, words: Words) -> list[Entry]:

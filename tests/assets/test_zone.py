@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
@@ -64,6 +64,14 @@ def test_occupancy_follows_the_local_clock() -> None:
     assert np.flatnonzero(winter).tolist() == list(range(7, 18))
     assert np.flatnonzero(summer).tolist() == list(range(6, 17))
     assert not sunday.any()
+
+
+def test_nobody_comes_on_a_closing_day_of_the_local_clock() -> None:
+    """Monday 2 March 2026, 23:30 UTC, is Tuesday in Paris."""
+    slots = Slots(datetime(2026, 3, 2, 12, tzinfo=UTC), 24, 60)
+    always = Opening(days=(1, 2, 3, 4, 5, 6, 7), from_hour=0, until_hour=24)
+    found = occupied(always, slots, "Europe/Paris", {date(2026, 3, 3)})
+    assert found.tolist() == [True] * 11 + [False] * 13
 
 
 def test_what_is_cooled_is_cool_half_an_hour_before_people_come() -> None:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -223,3 +224,22 @@ def test_always_finite_and_ordered(district: District, days: int, now: datetime,
             assert (found.high <= 0).all()
         elif point.endswith("_kw"):
             assert (found.low >= 0).all()
+
+
+def test_on_a_closing_day_an_office_takes_what_it_takes_on_a_sunday(district: District) -> None:
+    """10 kW on weekdays and 2 kW on Sundays: 2 kW on the Wednesday that people close, and no gains but the base."""
+    here = [at.astimezone(ZoneInfo("Europe/Paris")) for at in PAST]
+    past = {EQUIPMENT: np.array([2.0 if at.isoweekday() == 7 else 10.0 for at in here])}
+    room = next(n for n, z in district.of(Zone).items() if z.building == "city-offices" and z.use == "offices")
+    wednesday = date(2026, 3, 11)
+    as_ever = forecast(district, History(PAST, past), {}, HORIZON, NOW)
+    made = forecast(district, History(PAST, past, {room: frozenset({wednesday})}), {}, HORIZON, NOW)
+    shut = np.array([at.astimezone(ZoneInfo("Europe/Paris")).date() == wednesday for at in HORIZON])
+    np.testing.assert_allclose(made[EQUIPMENT].median[shut], 2.0)
+    np.testing.assert_array_equal(made[EQUIPMENT].median[~shut], as_ever[EQUIPMENT].median[~shut])
+    assert made[EQUIPMENT].model.endswith("closed days as Sundays")
+    gains = made[f"{room}/gains_kw"].median
+    assert gains[shut].max() == pytest.approx(gains[shut].min()) and gains[~shut].max() > 3 * gains[shut].max()
+    others = set(made) - {EQUIPMENT, f"{room}/gains_kw"}
+    for point in others:
+        np.testing.assert_array_equal(made[point].median, as_ever[point].median)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,9 +10,10 @@ import pytest
 from ems.district import District, read_district
 from ems.estimate.sessions import Trip, sessions
 from ems.loop.asked import Wanted
+from ems.loop.memory import dump_snapshot, load_snapshot
 from ems.points import Quality, Sample
 from ems.snapshot import Session, Snapshot
-from ems.store import ComfortWish, Departure, Hold, People, Reservation, Store
+from ems.store import Closing, ComfortWish, Departure, Hold, People, Reservation, Store
 from tests.loop.test_cycle import WINTER, Site
 from tests.small_district import copy_small_district
 
@@ -125,6 +126,19 @@ def test_the_loop_holds_what_a_manager_holds_and_gives_it_back(tmp_path: Path) -
             record = store.last_decision()
         assert record is not None
         assert not any("cold corner" in str(one["reason"]) for one in record["sent"])
+
+
+def test_closing_days_reach_the_plan(tmp_path: Path, district: District) -> None:
+    """From the people's database to the snapshot of a plan, through the journal and back."""
+    room, christmas = "city-offices/rooms", date(2026, 12, 24)
+    with People.open(f"sqlite:///{tmp_path}/people.db") as people:
+        for first, last in ((christmas, christmas + timedelta(days=1)), (date(2027, 1, 1), date(2027, 1, 1))):
+            assert people.asked.close_room(Closing(0, room, first, last, "", "chief"), ("chief", "manager"), NOW)
+        wanted = Wanted(closings=people.asked.closings())
+    closed = {room: frozenset({christmas, date(2026, 12, 25), date(2027, 1, 1)})}
+    assert wanted.closed == closed
+    kept = load_snapshot(dump_snapshot(Snapshot(NOW, {}, closed=wanted.closed)))
+    assert kept.closed == closed
 
 
 HOUR = timedelta(hours=1)

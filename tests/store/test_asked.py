@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from alembic.config import Config
 from sqlalchemy import create_engine, text
 
-from ems.store import Account, Asked, Departure, Hold, People, Reservation
+from ems.store import Account, Asked, Closing, Departure, Hold, People, Reservation
+from ems.store.asked import CLOSINGS_KEPT, MOST_CLOSINGS
 from ems.store.people import LEAST_PASSWORD
 from ems.store.tickets import MOST_OPEN
 
@@ -248,3 +249,22 @@ def test_an_older_audit_is_chained_when_the_tables_are_renewed(tmp_path: Path) -
         assert [(t.name, t.home) for t in people.looked_at(HOME, 5)] == [("m", HOME)]
         people.note(account(people, "chief"), "handed back", None, NOW)
         assert people.trail.broken() is None
+
+
+def test_closing_days_are_added_taken_back_and_forgotten(people: People) -> None:
+    def closing(first: date, days: int) -> Closing:
+        return Closing(0, "school/rooms", first, first + timedelta(days=days), "holidays", "chief")
+
+    monday = date(2026, 10, 26)
+    assert people.asked.close_room(closing(monday, 4), WHO, NOW)
+    (kept,) = people.asked.closings()
+    assert kept.days == [monday + timedelta(days=i) for i in range(5)] and kept.by == "chief"
+    assert people.trail.last(1)[0].detail == "school/rooms 2026-10-26 2026-10-30"
+    assert people.asked.open_room(kept.number, WHO, NOW) and not people.asked.open_room(kept.number, WHO, NOW)
+    assert people.asked.closings() == [] and people.trail.last(1)[0].what == "closing days removed"
+    old = (NOW - CLOSINGS_KEPT).date() - timedelta(days=3)
+    people.asked.close_room(closing(old, 1), WHO, NOW - CLOSINGS_KEPT)
+    for _ in range(MOST_CLOSINGS):
+        assert people.asked.close_room(closing(monday, 0), WHO, NOW)
+    assert {c.first for c in people.asked.closings()} == {monday}  # the old ones are gone
+    assert not people.asked.close_room(closing(monday, 0), WHO, NOW)

@@ -78,6 +78,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("my-data", "/my-data"),
         ("erase", "/my-data/erase"),
         ("access", "/access"),
+        ("large", "/my-home?large=yes"),  # the last one: the window keeps its large print
     ),
 }
 

@@ -12,6 +12,7 @@ from ems.store.people import LIVING
 from ems.web.access import ROLES, Permission, form_token
 from tests.web.conftest import FilledSite
 from tests.web.minute import NOW
+from tests.web.screenshots import PAGES
 from tests.web.weeks import HOME
 
 OTHER = "calanques/flat-0101"
@@ -37,6 +38,17 @@ def test_every_route_declares_one_permission(filled: FilledSite) -> None:
     assert found == sorted(declared) and len(found) == len(set(found))
     assert all(isinstance(permission, Permission) for permission in declared.values())
     assert set(ROLES) | {Permission.EVERYBODY, Permission.SIGNED_IN} == set(Permission)
+
+
+NO_PAGES = ("/static", "/api", "/live", "/healthz", "/metrics", "/my-data/export")  # for programs, or files
+
+
+def test_every_page_is_among_those_that_browsers_look_at(filled: FilledSite) -> None:
+    looked = [path.partition("?")[0] for pages in PAGES.values() for _, path in pages]
+    looked += ["/manager/decisions/1", "/my-home/month/2026-09", "/my-home/year/2026", "/my-home/statement"]  # alike
+    for path, method in filled.app.state.permissions:
+        if method == "GET" and not path.startswith(NO_PAGES) and not path.endswith((".csv", ".xlsx", ".parquet")):
+            assert any(re.fullmatch(re.sub(r"{\w+}", ".+", path), one) for one in looked), path
 
 
 @pytest.mark.parametrize("who", list(WHO))

@@ -293,6 +293,24 @@ def test_a_manager_gives_control_back_and_takes_it_again(site: Site) -> None:
     assert Handover(site.folder).given() == {}
 
 
+def test_a_manager_closes_a_room_for_some_days_and_opens_it_again(site: Site) -> None:
+    page = site.manager("/manager/calendar")
+    page.get_by_text("Add closing days").click()
+    page.get_by_label("Which room").select_option("city-offices/rooms")
+    page.get_by_label("First day").fill("2026-10-30")
+    page.get_by_label("Last day").fill("2026-10-29")
+    page.get_by_label("Why").fill("bridge <b>")
+    site.press("Close on these days")
+    assert "before the first" in page.get_by_role("alert").inner_text()
+    page.get_by_label("Last day").fill("2026-11-02")
+    site.press("Close on these days")
+    (kept,) = site.people.asked.closings()
+    assert (kept.asset, f"{kept.first}", f"{kept.last}") == ("city-offices/rooms", "2026-10-30", "2026-11-02")
+    assert "bridge <b> · chief" in page.inner_text("main")
+    site.press("Remove")
+    assert site.people.asked.closings() == []
+
+
 def test_a_manager_locks_a_device_and_invites_people(site: Site) -> None:
     page = site.manager("/manager/holds")
     page.get_by_label("Which device").select_option("jardins/tank")
