@@ -505,7 +505,7 @@ class Master:
         """Leave nothing halfway in the near term that need not be."""
         relaxed = (self.lower, self.upper)
 
-        def under(lower: Floats, upper: Floats) -> tuple[Floats, float]:
+        def under(lower: Floats, upper: Floats, at_most: float = np.inf) -> tuple[Floats, float]:
             assert self.live is not None, "settled before it was solved"
             shares = self.live.lower.size - self.width
             self.lower, self.upper = lower, upper
@@ -513,6 +513,7 @@ class Master:
                 self.live.under(
                     np.concatenate([lower[self.columns], np.zeros(shares)]),
                     np.concatenate([upper[self.columns], np.full(shares, np.inf)]),
+                    at_most,
                 )
             )
             return self.values.copy(), self.cost

@@ -81,14 +81,15 @@ def settle(
     values: Floats,
     cost: float,
     bounds: tuple[Floats, Floats],
-    solve: Callable[[Floats, Floats], tuple[Floats, float]],
+    solve: Callable[[Floats, Floats, float], tuple[Floats, float]],
     dear: float,
 ) -> Settled:
     """Bounds of all columns under which as little as can be stands halfway.
 
-    `values` and `cost` are the plan with halves, `bounds` its own, `solve` plans again under others (UnsolvedError
-    where that is impossible). A cost that rises by more than `dear` euro is that of wishes refused: then what was
-    switched on is switched off instead, or the devices are taken one by one, or one is left halfway.
+    `values` and `cost` are the plan with halves, `bounds` its own. `solve` plans again under others and is told what
+    cost would be too dear (UnsolvedError where there is no plan). A cost that rises by more than `dear` euro is that of
+    wishes refused: then what was switched on is switched off instead, or the devices are taken one by one, or one is
+    left halfway.
     """
 
     def tried(off: Positions, on: Positions) -> tuple[float, Floats, tuple[Floats, Floats]]:
@@ -96,10 +97,10 @@ def settle(
         high[on_off.columns[off]] = 0.0
         low[on_off.columns[on]] = on_off.minimum[on]
         try:
-            values, cost = solve(low, high)
+            values, found = solve(low, high, cost + dear)
         except UnsolvedError:
-            values, cost = np.zeros(0), np.inf
-        return cost, values, (low, high)
+            values, found = np.zeros(0), np.inf
+        return found, values, (low, high)
 
     halfway: set[int] = set()
     share = on_off.halves(values)

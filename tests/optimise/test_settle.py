@@ -27,7 +27,7 @@ def sharing(total: float) -> tuple[list[tuple[Floats, Floats]], object]:
     """Two devices that together give `total`, the first at 1 euro a unit and the second at 2; and what was tried."""
     tried: list[tuple[Floats, Floats]] = []
 
-    def solve(low: Floats, high: Floats) -> tuple[Floats, float]:
+    def solve(low: Floats, high: Floats, _: float) -> tuple[Floats, float]:
         tried.append((low, high))
         first = min(high[0], max(low[0], total - low[1]))
         second = total - first

@@ -8,7 +8,7 @@ import pytest
 
 from ems.optimise.matrix import Matrix
 from ems.optimise.model import compose
-from ems.optimise.solve import basis_of, fitted, solve
+from ems.optimise.solve import Live, basis_of, fitted, solve
 from ems.slots import Slots
 from tests.optimise.large import START, large
 
@@ -47,3 +47,18 @@ def test_a_basis_from_far_off_ends_in_the_same_optimum(two: tuple[Matrix, Matrix
     assert basis is not None
     far = solve(then, basis=fitted(basis, then, 30))
     assert far.objective == pytest.approx(solve(then).objective, rel=1e-6)
+
+
+def test_after_a_trial_too_dear_the_next_begins_where_the_last_good_one_ended(two: tuple[Matrix, Matrix]) -> None:
+    """Heat is refused to all rooms, then given back: told that the trial was too dear, nothing is left to do."""
+    first, _ = two
+    refused = first.upper.copy()
+    refused[first.columns["zone.heating_kw"].slice] = 0.0
+    live = Live(first)
+    before = live.solution()
+    cold = live.under(first.lower, refused, at_most=before.objective)
+    assert cold.objective > before.objective + 1
+    back = live.under(first.lower, first.upper)
+    assert (back.objective, back.iterations) == (pytest.approx(before.objective), 0)
+    live.under(first.lower, refused)  # whatever it costs
+    assert live.under(first.lower, first.upper).objective == pytest.approx(before.objective)
