@@ -43,7 +43,8 @@ sys.path.insert(0, str(PROJECT))
 from tests.served_district import whole_district  # noqa: E402
 
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.yaml")
-LONGEST_S = 120  # of one mutant; one that hangs is noticed
+LONGEST_CPU_S = 60  # of one mutant: one that turns in circles is noticed, however busy the machine
+LONGEST_S = 900  # and so is one that waits for ever
 
 
 @dataclass(frozen=True)
@@ -271,6 +272,7 @@ class Bench:
         if child == 0:
             told = -1  # a fault of the module as a whole: nobody in particular
             try:
+                signal.setitimer(signal.ITIMER_VIRTUAL, LONGEST_CPU_S)
                 signal.alarm(LONGEST_S)
                 quiet = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(quiet, 1)

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _QUANTITY = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
@@ -65,17 +66,19 @@ class Quality(StrEnum):
     UNREACHABLE = "unreachable"  # no answer from the device or its bus
 
 
-@dataclass(frozen=True, slots=True)
+# Never changed once made, as the type checker sees to; `frozen` would make each twice as dear, and a sweep makes
+# thousands.
+@dataclass(slots=True, unsafe_hash=True)
 class Sample:
     """One reading of a point. `value` is None whenever there is nothing to believe: missing is not zero.
 
     `raw` is what the device said where that is not believed: kept to be looked at, never to be reckoned with.
     """
 
-    value: float | None
-    quality: Quality
-    at: datetime
-    raw: float | None = field(default=None, compare=False)
+    value: Final[float | None]
+    quality: Final[Quality]
+    at: Final[datetime]
+    raw: Final[float | None] = field(default=None, compare=False)
 
     @property
     def is_good(self) -> bool:

@@ -33,6 +33,7 @@ class Connection(Train, asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._transaction = -1
+        self._head, self._length = b"", 0  # of the answer that is waited for
 
     @classmethod
     async def connect(cls, host: str, port: int, transactions: Transactions, timeout_s: float) -> Connection:
@@ -62,6 +63,7 @@ class Connection(Train, asyncio.Protocol):
         assert self._transport is not None and isinstance(asked, Question)
         self._transaction = self._transactions.next()
         self._deadline = self._loop.time() + self._timeout_s
+        self._head, self._length = asked.head(self._transaction), asked.length
         self._transport.write(asked.frame(self._transaction))
 
     # What asyncio calls
@@ -71,6 +73,9 @@ class Connection(Train, asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
+        if len(data) == self._length and data.startswith(self._head) and not self._buffer and self._ended is not None:
+            self._take(data[9:])  # nearly every answer: `answer` would say the same, and slower
+            return
         frame: bytes | bytearray = data
         if self._buffer:
             self._buffer += data

@@ -12,6 +12,7 @@ from struct import Struct
 
 _QUESTION = Struct(">HHHBBHH")
 _HEAD = Struct(">HHHBB")
+_BEFORE_REGISTERS = Struct(">HHHBBB")
 HEAD_BYTES = 6  # transaction, protocol, length: what comes before the bytes that `length` counts
 LONGEST = 254  # unit and a PDU of at most 253 bytes
 EXCEPTIONS = {
@@ -32,6 +33,16 @@ class Question:
 
     def frame(self, transaction: int) -> bytes:
         return _QUESTION.pack(transaction, 0, 6, self.unit, self.function, self.address, self.count)
+
+    def head(self, transaction: int) -> bytes:
+        """What a whole answer with registers begins with; the registers follow, and nothing else."""
+        size = 2 * self.count
+        return _BEFORE_REGISTERS.pack(transaction, 0, 3 + size, self.unit, self.function, size)
+
+    @property
+    def length(self) -> int:
+        """Of such an answer, bytes."""
+        return 9 + 2 * self.count
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,28 @@ def test_a_question_and_its_answer_as_printed() -> None:
     assert answer(GOOD, 7, ASKED) == DATA
 
 
+@given(
+    unit=st.integers(0, 255),
+    function=st.sampled_from((3, 4)),
+    count=st.integers(1, 125),
+    transaction=st.integers(0, 65535),
+    data=st.data(),
+)
+def test_a_whole_answer_is_known_by_its_head_and_its_length(
+    unit: int, function: int, count: int, transaction: int, data: st.DataObject
+) -> None:
+    """The short way of a connection says what `answer` says: of an honest frame, and of one with some bytes changed."""
+    asked = Question(unit, function, 0, count)
+    frame = bytearray(asked.head(transaction) + data.draw(st.binary(min_size=2 * count, max_size=2 * count)))
+    assert len(frame) == asked.length
+    assert answer(frame, transaction, asked) == frame[9:]
+    for at in data.draw(st.lists(st.integers(0, len(frame) - 1), max_size=2)):
+        frame[at] ^= data.draw(st.integers(0, 255))
+    frame += data.draw(st.binary(max_size=1))
+    short = len(frame) == asked.length and frame.startswith(asked.head(transaction))
+    assert isinstance(answer(frame, transaction, asked), bytes) == short
+
+
 def test_an_exception_is_a_refusal() -> None:
     assert answer(bytes.fromhex("000700000003118302"), 7, ASKED) == Refusal(2)
     assert str(Refusal(2)) == "exception 2: illegal address"
