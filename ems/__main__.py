@@ -51,9 +51,11 @@ from ems.store.requests import DISTRICT, Handover
 from ems.study.command import simulate
 from ems.terminal import EVENT_STYLES, LivePanel, plan_view
 from ems.web.listen import Listen, ListenError
+from ems.web.organisation import OrganisationError, Provider, provider_of, read_client
 
-# A district is some hundred thousand objects that live as long as the process, and a sweep makes thousands of short-lived
-# ones: looking for rubbish after every 700 of them took two fifths of a study's time. Child processes come by here too.
+# A district is some hundred thousand objects that live as long as the process, and a sweep makes thousands of
+# short-lived ones: looking for rubbish after every 700 of them took two fifths of a study's time. Child processes come
+# by here too.
 gc.set_threshold(50_000, 20, 50)
 
 app = typer.Typer(
@@ -72,6 +74,9 @@ TlsKey = Annotated[Path | None, typer.Option(help="Its key, PEM.")]
 Proxy = Annotated[str | None, typer.Option(help="Address of the reverse proxy that does TLS for us.")]
 Origin = Annotated[
     str | None, typer.Option(help="What browsers know the pages by, as https://ems.example; for passkeys.")
+]
+Oidc = Annotated[
+    Path | None, typer.Option(help="YAML with issuer, client_id, client_secret: where staff may sign in besides.")
 ]
 BUILDINGS = defaults.folder("buildings")
 SCENARIOS = defaults.folder("scenarios")
@@ -211,6 +216,7 @@ def run(
     tls_key: TlsKey = None,
     proxy: Proxy = None,
     origin: Origin = None,
+    oidc: Oidc = None,
     cycles: Annotated[int | None, typer.Option(help="Stop after so many cycles.")] = None,
     sweep_minutes: Annotated[int, typer.Option(min=1, help="Minutes between two sweeps of all points.")] = 1,
     restart: Annotated[
@@ -228,6 +234,7 @@ def run(
     if strict_sqlite and (concern := sqlite_concern()) is not None:
         raise StoreError(concern.text)
     listen = _listen(port, host, tls_cert, tls_key, proxy, origin)
+    _provider(oidc, listen)  # said now, not by a page that never comes
     if restart:
         command = [sys.executable, "-m", "ems", *sys.argv[1:], "--no-restart"]
         code = asyncio.run(supervised(command, lambda text: err.print(text, style="yellow", highlight=False)))
@@ -259,7 +266,7 @@ def run(
                 buildings,
                 port,
                 lambda text: control.watch.wrong("part-failed", "pages", text),
-                listen.arguments,
+                [*listen.arguments, *(() if oidc is None else ("--oidc", str(oidc)))],
                 listen.address,
             ) as address,
         ):
@@ -492,6 +499,7 @@ def web(
     tls_key: TlsKey = None,
     proxy: Proxy = None,
     origin: Origin = None,
+    oidc: Oidc = None,
     people: Annotated[
         str | None, typer.Option(help="URL of the accounts; without, only what everybody may see.")
     ] = None,
@@ -519,6 +527,7 @@ def web(
         real.now,
         folder,
         origin=listen.known_as,
+        provider=_provider(oidc, listen),
     )
     # Open pages listen for ever: they are let go after two seconds.
     uvicorn.run(listen.before(pages_app), log_level="warning", timeout_graceful_shutdown=2, **listen.server)
@@ -531,6 +540,17 @@ def _listen(
         return Listen(port, host, tls_cert, tls_key, proxy, origin)
     except ListenError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _provider(oidc: Path | None, listen: Listen) -> Provider | None:
+    if oidc is None:
+        return None
+    if listen.known_as is None:
+        raise typer.BadParameter("the provider sends browsers back to a name; give --origin", param_hint="--oidc")
+    try:
+        return provider_of(read_client(oidc))
+    except OrganisationError as error:
+        raise typer.BadParameter(str(error), param_hint="--oidc") from error
 
 
 def _where(address: str | None) -> str:

@@ -26,6 +26,7 @@ from ems.store import tombstones
 from ems.store.asked import Asked
 from ems.store.challenges import Challenges
 from ems.store.database import Concern, Database, Report, StoreBusy, execute, fetch_all
+from ems.store.identities import Identities
 from ems.store.passkeys import Passkeys
 from ems.store.store import from_us, to_us
 from ems.store.tickets import Tickets
@@ -120,6 +121,7 @@ class People:
         self.tickets = Tickets(database)
         self.passkeys = Passkeys(database)
         self.challenges = Challenges(database)
+        self.identities = Identities(database)
         self._hasher = PasswordHasher()  # argon2id, 64 MiB, as RFC 9106 recommends for memory-bound machines
         self._nobody = self._hasher.hash("nobody's password")  # so that an unknown name takes as long as a known one
 

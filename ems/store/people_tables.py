@@ -111,6 +111,17 @@ class PasskeyRow(_People, table=True):
     used_us: int | None = _whole(null=True)
 
 
+class IdentityRow(_People, table=True):
+    """Under which subject an issuer knows a member of staff."""
+
+    __tablename__ = "identity"
+    __table_args__ = (_STRICT,)
+    issuer: str = _key()
+    subject: str = _key()
+    account_id: int = _account()
+    since_us: int = _whole()
+
+
 class ChallengeRow(_People, table=True):
     """What a browser was asked to come back with, under the digest of what it alone knows."""
 

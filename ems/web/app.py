@@ -34,6 +34,7 @@ from ems.web.messages import Messages
 from ems.web.meters import Meters
 from ems.web.metrics import CONTENT_TYPE, metrics
 from ems.web.my_data import MyData
+from ems.web.organisation import Organisation, Provider
 from ems.web.pages import Pages, Visit
 from ems.web.passkeys import Passkeys
 from ems.web.peaks import Peaks
@@ -97,6 +98,7 @@ def create_app(
     folder: Path | None = None,
     live_every_s: float = 1.0,
     origin: str | None = None,
+    provider: Provider | None = None,
 ) -> FastAPI:
     """The pages of one site.
 
@@ -106,7 +108,8 @@ def create_app(
     sessions end, in a demo whose site time runs faster; without it they follow `now`. `folder` is where the control
     process looks for what must work without any database (`ems.store.requests`); without it nothing can be handed back.
     `live_every_s` is how often open pages are told of news, real seconds. `origin` is what browsers know the site by,
-    such as https://ems.example; passkeys are bound to it, and without it there are none.
+    such as https://ems.example; passkeys are bound to it, and without it there are none. `provider`
+    is where staff may sign in besides; it needs an origin to come back to.
     """
 
     @asynccontextmanager
@@ -129,7 +132,10 @@ def create_app(
     ticks = Ticks(pages, live_every_s)
     Public(pages)
     if people is not None:
-        Passkeys(pages, people, Door(pages, people))
+        door = Door(pages, people, None if provider is None else provider.name)
+        Passkeys(pages, people, door)
+        if provider is not None:
+            Organisation(pages, people, door, provider)
         Manager(pages, people)
         Resident(pages, people)
         Statement(pages, people)

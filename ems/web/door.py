@@ -33,7 +33,9 @@ MOST_PASSWORD = 200  # characters
 class Door:
     """Adds the pages of signing in and out."""
 
-    def __init__(self, pages: Pages, people: People) -> None:
+    def __init__(self, pages: Pages, people: People, organisation: str | None = None) -> None:
+        """`organisation` is the name under which staff may sign in elsewhere; None: they may not."""
+        self.organisation = organisation
         self.pages = pages
         self.people = people
         self.attempts = Attempts()
@@ -174,6 +176,7 @@ class Door:
             trouble=trouble,
             code=visit.request.query_params.get("code", "")[:40],
             visit_token=form_token(secret),
+            organisation=self.organisation,
             origin=self.pages.origin,
             here=self.pages.is_at_origin(visit.request),
         )

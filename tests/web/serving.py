@@ -23,18 +23,18 @@ def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def free_port() -> int:
+def free_port(host: str = "127.0.0.1") -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
 @contextmanager
-def served(app: FastAPI, port: int | None = None) -> Iterator[str]:
+def served(app: FastAPI, port: int | None = None, host: str = "127.0.0.1") -> Iterator[str]:
     """The address of the pages on a free port of loopback."""
-    port = port or free_port()
+    port = port or free_port(host)
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
+        uvicorn.Config(app, host=host, port=port, log_level="error", timeout_graceful_shutdown=1)
     )
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -43,7 +43,7 @@ def served(app: FastAPI, port: int | None = None) -> Iterator[str]:
         time.sleep(0.02)
     assert server.started, "the pages did not start within 20 s"
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://{host}:{port}"
     finally:
         server.should_exit = True
         thread.join(timeout=10)
