@@ -14,7 +14,7 @@ from ems.forecast.learn import Learnt
 from ems.forecast.photovoltaic import Array
 from ems.forecast.regression import Lines
 
-VERSION = 2
+VERSION = 3
 Key = tuple[Any, ...]
 
 
@@ -42,7 +42,7 @@ def dump(experience: Experience) -> bytes:
         grown = learnt.trees
         trees = grown if isinstance(grown, str) else [b.model_to_string() for b in (*grown.boosters, grown.correction)]
         header.append({"key": list(key), "when": learnt.when, "trees": trees, "features": learnt.features})
-        parts = {"shares": learnt.shares, "sides": learnt.sides, "skill": learnt.skill, "shape": learnt.shape}
+        parts = {k: getattr(learnt, k) for k in ("shares", "margins", "sides", "skill", "shape")}
         parts |= {"coefficients": learnt.lines.coefficients, "mean": learnt.lines.mean, "spread": learnt.lines.spread}
         arrays |= {f"{n}/{name}": values for name, values in parts.items()}
     text = json.dumps({"version": VERSION, "groups": header}).encode()

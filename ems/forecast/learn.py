@@ -1,10 +1,10 @@
 """Learning a group of meters and forecasting them: models, their blend for each meter, and intervals that hold.
 
 The last weeks, and a fortnight of each stretch of the year before, are held out first: models that never saw them are
-judged there, meter by meter, and what they got wrong there is how wide the intervals must be (split conformal, after
-Romano et al. 2019). A few weeks alone would judge by August what is used in September. Then all is learnt anew from
-everything. Between two fits a meter's intervals follow what became of its latest forecasts (adaptive conformal
-inference, after Gibbs and Candès 2021).
+judged there, meter by meter, and what they got wrong there is how much wider the intervals must be (conformalized
+quantile regression, after Romano et al. 2019). A few weeks alone would judge by August what is used in September. Then
+all is learnt anew from everything. Between two fits a meter's intervals follow what became of its latest forecasts
+(adaptive conformal inference, after Gibbs and Candès 2021).
 """
 
 from __future__ import annotations
@@ -46,12 +46,14 @@ BLENDS = np.array(
 WITHOUT_TREES = BLENDS[:, :2].sum(axis=1) == 0
 # What a blend's loss is taken times: a few weeks of trial are little, and these are what did well on many meters.
 DOUBT = np.array([1.0, 1.0, 1.02, 1.01, 1.01, 1.02, 1.02, 1.02, 1.05, 1.05, 1.08, 1.08, 1.08])
-DOUBTED = 0.015  # by how much relative loss must differ to tell blends apart: nearly equal ones share
+DOUBTED = 0.05  # by how much relative loss must differ to tell blends apart: nearly equal ones share
 DEMOTED = -0.05  # of skill, beyond what a trial's own chance makes of two equal models
 OWN_SHARE = 0.5  # how much a meter's own trial counts beside that of its like
 LEADS_H = (0.0, 6.0, 24.0)  # where classes of lead time begin
+OWN_ENDS = 0.5  # how far an interval ends where the trees say, the rest about the blend's median
 STRETCH = (0.4, 3.0)
 LEAST_SIDE = 0.02  # of the scale: an interval of nothing cannot be stretched
+MOST_MARGIN = 3.0  # of the scale
 PRIOR = 60.0  # trial values of the meter's like that its own must outweigh
 PACE = 0.35  # of the correction between fits
 
@@ -60,15 +62,16 @@ PACE = 0.35  # of the correction between fits
 class Learnt:
     """What was learnt of M meters from a past of `known` slots (counted by `when`, UTC epoch seconds of its end).
 
-    `shares` [M, COLUMNS] are each model's part in the median, `sides` [M, leads, 2] stretch the interval below and
-    above, `skill` [M] is one less the loss over that of the best naive model, `missing` says in words which model is
-    not in the race and why.
+    `shares` [M, COLUMNS] are each model's part in the median, `margins` [M, leads, 2] widen the interval below and
+    above, in scales, and `sides` [M, leads, 2] stretch it then by what came since; `skill` [M] is one less the loss
+    over that of the best naive model, `missing` says in words which model is not in the race and why.
     """
 
     when: int
     trees: boosting.Trees | str
     lines: regression.Lines
     shares: Floats
+    margins: Floats
     sides: Floats
     skill: Floats
     shape: Floats  # [M, 8, 2]: half-widths by time of day over the scale, where there are no trees
@@ -117,13 +120,16 @@ def learn(past: Past, horizon: int, *, threads: int = 1) -> Learnt | str:
     trial = _Trial.joined([_said(g.rows(o, t, blurred=True), trees, of) for g, of in zip(groups, lines, strict=True)])
     truth = past.values[:, t]
     shares, skill = _chosen(trial.said, truth, np.full(len(BLENDS), not isinstance(trees, str)) | WITHOUT_TREES)
-    shape = np.zeros((len(truth), 8, 2))
+    shape, median = np.zeros((len(truth), 8, 2)), _blended(trial.said, shares)
     if isinstance(trees, str):
-        shape = _shape(truth - _blended(trial.said, shares), trial)
-        trial.low, trial.high = _by_shape(shape, trial)
-    sides = _sides(truth, _blended(trial.said, shares), trial)
+        shape = _shape(truth - median, trial)
+        low, high = _by_shape(shape, trial)
+    else:
+        low, high = _about(median, trial)
+    margins = _margins(truth - median, low, high, trial)
     trees, lines = _fit(groups, begin, np.ones(known, bool), horizon, threads)
-    return Learnt(_end(past), trees, regression.Lines.joined(lines), shares, sides, skill, shape, trial.names)
+    sides = np.ones_like(margins)
+    return Learnt(_end(past), trees, regression.Lines.joined(lines), shares, margins, sides, skill, shape, trial.names)
 
 
 def expect(learnt: Learnt, past: Past, horizon: int) -> Floats | None:
@@ -140,11 +146,12 @@ def expect(learnt: Learnt, past: Past, horizon: int) -> Floats | None:
             return None
         told.append(_said(rows, learnt.trees, learnt.lines.only(part)))
     made = _Trial.joined(told)
-    if isinstance(learnt.trees, str):
-        made.low, made.high = _by_shape(learnt.shape, made)
     median = _blended(made.said, learnt.shares)
-    side = learnt.sides[:, _lead_class(made.lead_h)]
-    return np.stack([median - made.low * side[..., 0], median, median + made.high * side[..., 1]])
+    low, high = _by_shape(learnt.shape, made) if isinstance(learnt.trees, str) else _about(median, made)
+    lead, least = _lead_class(made.lead_h), LEAST_SIDE * made.scale
+    margin, side = learnt.margins[:, lead] * made.scale[..., None], learnt.sides[:, lead]
+    low, high = np.maximum(low + margin[..., 0], least), np.maximum(high + margin[..., 1], least)
+    return np.stack([median - low * side[..., 0], median, median + high * side[..., 1]])
 
 
 def follow(learnt: Learnt, past: Past) -> None:
@@ -249,9 +256,9 @@ def _said(rows: Rows, trees: boosting.Trees | str, lines: regression.Lines) -> _
     if isinstance(trees, str):
         low, median, high, corrected = least, by_line, least, by_line
     else:
-        low, median, high = np.sort(trees.expects(rows), axis=0)
+        told, corrected = trees.expects(rows, by_line)
+        low, median, high = np.sort(told, axis=0)
         low, high = np.maximum(median - low, least), np.maximum(high - median, least)
-        corrected = trees.corrects(rows, by_line)
     said = np.stack([median, corrected, by_line, *naive])
     return _Trial(said, low, high, rows.scale, rows.lead_h, rows.hour, rows.names)
 
@@ -295,16 +302,28 @@ def _lead_class(lead_h: Floats) -> Ints:
     return np.searchsorted(np.array(LEADS_H[1:]), lead_h, side="left")
 
 
-def _sides(truth: Floats, median: Floats, trial: _Trial) -> Floats:
-    """[M, leads, 2]: how far each side must be stretched so that a tenth of the trial lay beyond it."""
+def _about(median: Floats, trial: _Trial) -> tuple[Floats, Floats]:
+    """Half-widths [M, R] about a blend's median: its ends lie between those moved with it and the trees' own.
+
+    A blend that says less does not make the quiet hours of a home quieter.
+    """
+    least, moved = LEAST_SIDE * trial.scale, OWN_ENDS * (median - trial.said[0])
+    return np.maximum(trial.low + moved, least), np.maximum(trial.high - moved, least)
+
+
+def _margins(residual: Floats, low: Floats, high: Floats, trial: _Trial) -> Floats:
+    """[M, leads, 2]: by how many scales each side must be wider so that a tenth of the trial lay beyond it.
+
+    Added and not multiplied: where trees are sure and wrong they are wrong by much.
+    """
     lead = _lead_class(trial.lead_h)
-    found = np.ones((len(truth), len(LEADS_H), 2))
+    found = np.zeros((len(residual), len(LEADS_H), 2))
     for k in range(len(LEADS_H)):
         here = lead == k
         if not here.any():
             continue
-        for side, score in enumerate(((median - truth) / trial.low, (truth - median) / trial.high)):
-            part = score[:, here]
+        for side, score in enumerate((-residual - low, residual - high)):
+            part = (score / trial.scale)[:, here]
             every = part[np.isfinite(part)]
             if not len(every):
                 continue
@@ -315,7 +334,7 @@ def _sides(truth: Floats, median: Floats, trial: _Trial) -> Floats:
                 weight = len(own) / 6 / (len(own) / 6 + PRIOR)
                 level = np.quantile(own, min(0.9 * (1 + 1 / max(len(own), 1)), 1)) if len(own) else of_like
                 found[m, k, side] = weight * level + (1 - weight) * of_like
-    return np.clip(found, *STRETCH)
+    return np.clip(found, -MOST_MARGIN, MOST_MARGIN)
 
 
 def _shape(residual: Floats, rows: _Trial) -> Floats:
