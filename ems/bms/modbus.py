@@ -10,6 +10,7 @@ thrown away and a new one connects; its own retries are off.
 from __future__ import annotations
 
 import logging
+import math
 import struct
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
@@ -100,7 +101,6 @@ class ModbusLine(Line):
         self._steady = False  # the last train brought in everything, and nothing has gone wrong since: it goes again
         self._answers: list[Answer] = []  # to it, once it has ended
         self._client: AsyncModbusTcpClient | AsyncModbusSerialClient | None = None
-        self._standing: dict[str, float] = {}  # last value each register was seen to hold after our write
 
     # Reading
 
@@ -318,9 +318,11 @@ class ModbusLine(Line):
             return Refused(str(fault))
         own = Block(unit.number, register.function, register.address, register.count, ((0, wire),))
         try:
-            if not (limits.wears_flash and self._standing.get(command.point) == value):
+            # Flash wears with each write: what stands there already, whoever put it there, is not put there again.
+            stands = await self._holds(own) if limits.wears_flash else math.nan
+            if not abs(stands - value) <= step(register, value):
                 await self._put(unit.number, register.address, words, limits.function)
-            (found,) = own.codec.values(await self._read_back(own))
+                stands = await self._holds(own)
         except DeviceError as refusal:
             if refusal.code in _FROM_GATEWAY:
                 return Unreachable(str(refusal))
@@ -335,10 +337,9 @@ class ModbusLine(Line):
             raise
         unit.breaker.answered()
         self.breaker.answered()
-        self._standing[command.point] = found
-        if abs(found - value) <= step(register, value):
-            return Written(value if command.value is not None else found)
-        return Overridden(found if found == found else None, "the device")
+        if abs(stands - value) <= step(register, value):
+            return Written(value if command.value is not None else stands)
+        return Overridden(None if math.isnan(stands) else stands, "the device")
 
     async def _put(self, unit: int, address: int, words: list[int], function: int) -> None:
         if function == 6 and len(words) > 1:
@@ -355,9 +356,13 @@ class ModbusLine(Line):
 
     # The connection
 
-    async def _read_back(self, block: Block) -> bytes:
-        """Over the connection of the write: to open another one costs more. A serial line has only the one."""
-        return await (self._request_by_library(block) if self.bus.serial is None else self.request(block))
+    async def _holds(self, block: Block) -> float:
+        """What a register holds, NaN when it says nothing, over the connection of the write: to open another one costs
+        more. A serial line has only the one.
+        """
+        data = await (self._request_by_library(block) if self.bus.serial is None else self.request(block))
+        (value,) = block.codec.values(data)
+        return value
 
     async def connected(self) -> AsyncModbusTcpClient | AsyncModbusSerialClient:
         """A connected client. Raises NoAnswerError when the gateway does not take the connection."""
