@@ -26,6 +26,7 @@ from ems.forecast import history_points
 from ems.loop import memory
 from ems.loop.asked import HELD, Wanted
 from ems.loop.bell import Bell
+from ems.loop.checks import DeviceChecks
 from ems.loop.clock import Clock, FastClock, RealClock
 from ems.loop.events import Event, OnEvent, Settings, Totals
 from ems.loop.forecasts import believed
@@ -45,7 +46,7 @@ from ems.points import Sample
 from ems.series import Floats, Forecast, History
 from ems.slots import SLOT, Slots, floor, slot_number, slot_start
 from ems.snapshot import Session, Snapshot
-from ems.store import LeadershipLost, Store, StoreBusy
+from ems.store import LeadershipLost, Store, StoreBusy, StoreError
 from ems.store.space import Level
 
 __all__ = ["HISTORY", "Control", "Event", "NotLeaderError", "Settings", "Totals"]
@@ -100,6 +101,7 @@ class Control:
         self.hands = Hands(district, field_link, self.patient, self.lead, clock, self.watch, self.totals)
         field_link.guard_writes(self.lead.objection)
         self.wishes = Wishes(settings.folder, district, self.hands, self.patient, self.watch, settings.asks_homes)
+        self.checks = DeviceChecks(settings.folder, district, self.hands)
         self.homes = Homes(district)
         self.upkeep = Upkeep(settings.folder if settings.watches_disk else None, self.patient, self.watch)
         self._forecasts: dict[str, Forecast] = {}  # the last ones made, for a plan that must be shifted
@@ -244,6 +246,7 @@ class Control:
         if deciding:
             await self.upkeep.each_slot(now)
         await self._tell_people()
+        await self._check_devices()
         self.on_alive()
         if deciding and self.on_cycle is not None:
             await self.on_cycle(self)
@@ -256,6 +259,15 @@ class Control:
         with self.watch.said_if_store_fails("alarms wait"):
             await self.patient.at_once(self.watch.tell)
             await self.wishes.answer()
+
+    async def _check_devices(self) -> None:
+        try:
+            await self.checks.answer(self._seen)
+        except LeadershipLost as lost:
+            self.lost = lost
+            self.stop()
+        except (StoreError, OSError) as error:
+            self.say("info", f"a device is not tested: {error}; it is tried again")
 
     async def _close_failed(self, slot: int, error: Exception) -> None:
         with self.watch.said_if_store_fails("the failed cycle is not on record"):

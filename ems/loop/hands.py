@@ -171,10 +171,17 @@ class Hands:
     # Writing
 
     async def write(
-        self, commands: Sequence[Command], snapshot: Snapshot, standing: Mapping[str, float] = MappingProxyType({})
+        self,
+        commands: Sequence[Command],
+        snapshot: Snapshot,
+        standing: Mapping[str, float] = MappingProxyType({}),
+        *,
+        of_slot: bool = True,
     ) -> Delivery:
         """The commands of a slot, to the field. What a process before this one has written is not written again.
 
+        With `of_slot` False they come beside a slot's: they are not all, and no refusal is over because it is not among
+        theirs.
         `snapshot` is the freshest there is: the gate judges by it, last of all. `standing` is what was last confirmed
         of each point. Raises LeadershipLost.
         """
@@ -200,7 +207,7 @@ class Hands:
         outcomes = done | dict(zip([c.key for c in permission.allowed], answers, strict=True))
         refused = {c.key: r for c, r in permission.refused if c.key in states}  # permitted once, and not any more
         await self._store.call(lambda: journal.record_outcomes({**outcomes, **refused}))
-        self._judge(commands, outcomes, permission)
+        self._judge(commands, outcomes, permission, of_slot)
         stand = {c.point: c.value for c in commands if isinstance(outcomes.get(c.key), Written)}
         await self._store.call(lambda: self._store.store.save_setpoints(stand, now))
         await self._take_back_unsafe(snapshot, set(outcomes))
@@ -222,7 +229,9 @@ class Hands:
             self._watch.say("info", f"{command.point} = {command.value} is taken back: it {why.why}")
         await self._record_given_back(given)
 
-    def _judge(self, commands: Sequence[Command], outcomes: Mapping[str, Outcome], permission: Permission) -> None:
+    def _judge(
+        self, commands: Sequence[Command], outcomes: Mapping[str, Outcome], permission: Permission, of_slot: bool
+    ) -> None:
         totals, watch = self._totals, self._watch
         refused = {c.point: f"{c.point} = {c.value} is refused by the gate: it {r.why}" for c, r in permission.refused}
         totals.refused += len(refused)
@@ -254,7 +263,8 @@ class Hands:
                     if self.district.wires[command.point].bus.name not in self._silent:
                         text = f"{command.point} = {command.value} not delivered: {why}"
                         watch.wrong("setpoint-undelivered", command.point, text)
-        watch.only("setpoint-refused", refused)
+        if of_slot:
+            watch.only("setpoint-refused", refused)
 
     def let_go(self, standing: Mapping[str, float], seen: Snapshot) -> None:
         """Forget who held a point once our own value shows again."""

@@ -148,7 +148,7 @@ def create_app(
         AlarmPages(pages, people)
         Holds(pages, people)
         Messages(pages, people)
-        Devices(pages)
+        Devices(pages, people)
         Staff(pages, people)
         Plants(pages)
         Peaks(pages)

@@ -1,20 +1,29 @@
-"""Every device: when it was last heard, how good its values are, and whether it stands where it was told to."""
+"""Every device: when it was last heard, how good its values are, and whether it stands where it was told to.
+
+A press on a button has one tested: read now, and what stands there by our command written again and read back. The
+page leaves a wish in the site's folder, and the loop does it, through the gate.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from fastapi import Response
+from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from ems.assets import ChargePoint, Dwelling
 from ems.district import Device
 from ems.points import Sample
-from ems.store import StoreError
+from ems.store import People, StoreError
+from ems.store.checks import Check, Checked, Checks
+from ems.store.requests import RequestError
 from ems.web.access import Permission
 from ems.web.pages import Pages, Visit
+from ems.web.record import OUTCOMES
 
 SAME = 0.051  # a read-back this near is what was told: devices round
 
@@ -45,28 +54,54 @@ class DeviceView:
     total: int
     age: timedelta | None  # of its newest value
     told: tuple[Told, ...] = ()
+    check: Check | None = None  # the last test that was asked for
+    checked: Checked | None = None  # and what came of it
 
 
 class Devices:
     """Adds the page of devices. An installer sees those of their building."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, people: People) -> None:
         self.pages = pages
+        self.people = people
         pages.route("/manager/devices", Permission.DEVICES, self.show)
+        pages.route("/manager/devices", Permission.DEVICES, self.test, "POST")
+
+    def test(self, visit: Visit) -> Response:
+        """Ask for a device to be tested."""
+        asset, folder = visit.given("key", 120), self.pages.folder
+        building = asset.partition("/")[0]
+        device = next((d for d in self.pages.district.devices if d.asset == asset), None)
+        if device is None or _private(self.pages, device) or visit.who.part not in (None, building) or folder is None:
+            raise HTTPException(404)
+        try:
+            Checks(folder).ask(asset, visit.who.name, self.pages.now())
+        except RequestError:
+            return self._show(visit, building, visit.words.text("Some tests wait already; try again in a minute."), 422)
+        self.people.note(visit.who, "device tested", None, self.pages.clock(), asset)
+        path = f"/manager/devices?building={building}"
+        return RedirectResponse(path + visit.keep.replace("?", "&"), status_code=303)
 
     def show(self, visit: Visit) -> Response:
+        return self._show(visit, visit.request.query_params.get("building") or "")
+
+    def _show(self, visit: Visit, asked: str, trouble: str = "", status: int = 200) -> Response:
         district, part = self.pages.district, visit.who.part
         buildings = [b for b in district.buildings.values() if part is None or b.name == part]
         with_devices = {d.asset.partition("/")[0] for d in district.devices}
         buildings = [b for b in buildings if b.name in with_devices]
         if not buildings:
             raise HTTPException(404)
-        chosen = visit.request.query_params.get("building") or buildings[0].name
+        chosen = asked or buildings[0].name
         if chosen not in {b.name for b in buildings}:
             raise HTTPException(404)
         return self.pages.page(
             visit,
             "manager_devices.html",
+            status=status,
+            trouble=trouble,
+            may_test=self.pages.folder is not None,
+            outcomes=OUTCOMES,
             buildings=buildings,
             building=chosen,
             buses=buses(self.pages, chosen),
@@ -115,7 +150,10 @@ def _view(
             sample = samples.get(point)
             told.append(Told(point.rpartition("/")[2], confirmed[point], None if sample is None else sample.usable))
     first = devices[0]
+    check, checked = (None, None) if len(devices) > 1 or pages.folder is None else _last(pages.folder, first.asset)
     return DeviceView(
+        check=check,
+        checked=checked,
         name=first.asset if len(devices) == 1 and not _private(pages, first) else "",
         kind=first.type.name,
         count=len(devices),
@@ -126,6 +164,10 @@ def _view(
         age=now - max(s.at for s in good) if good else None,
         told=tuple(told),
     )
+
+
+def _last(folder: Path, asset: str) -> tuple[Check | None, Checked | None]:
+    return Checks(folder).last().get(asset, (None, None))
 
 
 def _private(pages: Pages, device: Device) -> bool:

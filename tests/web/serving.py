@@ -33,9 +33,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 def served(app: FastAPI, port: int | None = None, host: str = "127.0.0.1") -> Iterator[str]:
     """The address of the pages on a free port of loopback."""
     port = port or free_port(host)
-    server = uvicorn.Server(
-        uvicorn.Config(app, host=host, port=port, log_level="error", timeout_graceful_shutdown=1)
-    )
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)
     thread.start()
     deadline = time.monotonic() + 20

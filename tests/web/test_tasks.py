@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page
 
 from ems.district import District
 from ems.store import People, Store
+from ems.store.checks import Checked, Checks, Seen, Tried
 from ems.store.requests import DISTRICT, Handover, Requests
 from ems.web import create_app
 from ems.web.invitation import agree
@@ -309,6 +310,23 @@ def test_a_manager_closes_a_room_for_some_days_and_opens_it_again(site: Site) ->
     assert "bridge <b> · chief" in page.inner_text("main")
     site.press("Remove")
     assert site.people.asked.closings() == []
+
+
+def test_a_manager_has_a_device_tested(site: Site) -> None:
+    page = site.manager("/manager/devices")
+    page.goto(f"{site.address}/manager/devices?building=jardins&lang=en")
+    site.press("Test")
+    (check,) = Checks(site.folder).waiting()
+    assert (check.by, check.asset.partition("/")[0]) == ("chief", "jardins")
+    assert page.url.endswith("building=jardins&lang=en") and "Test asked for" in page.inner_text("main")
+    assert site.people.audit(1)[0].what == "device tested"
+    point = f"{check.asset}/setpoint_c"
+    tried = [Tried(point, 60.0, "written", 60.0), Tried(point, 55.0, "gate", why="is above 50")]
+    Checks(site.folder).answer(check.number, Checked(NOW, [Seen(point, 60.0, "good")], tried))
+    page.reload()
+    text = page.inner_text("main")
+    assert "by chief" in text and "1 of 1 values good" in text and "Confirmed (60.0" in text
+    assert "Refused by the gate" in text
 
 
 def test_a_manager_locks_a_device_and_invites_people(site: Site) -> None:
