@@ -7,7 +7,8 @@ matrix, `find` begins with the outlook. What is not installed (requirements-benc
 says so.
 
     lower_vs_linopy   rules read, lowered and passed to HiGHS, over linopy doing so; linopy states the dwellings' rules
-                      in its own expressions on ready arrays, and takes the terms of all other rules as ready arrays
+                      in its own expressions on ready arrays (a band as two rows: it has none with two bounds), and
+                      takes the terms of all other rules as ready arrays
     lower_vs_appsi    the same over the same rules as an ordinary ConcreteModel and appsi's `set_instance`
     cold_vs_hipo      the whole schedule from nothing, over HiPO; `warm_`: the next quarter-hour with new states,
                       forecasts and the plan before; `tight_`: with limits at 0.55, so that they bind
@@ -183,7 +184,7 @@ def by_linopy(composed: Composed, matrix: Matrix) -> float:
 
     zone = composed.model.zone
     known = {p.local_name: numbers(p) for p in zone.component_objects(pyo.Param)}
-    own = {f"zone.{rule}" for rule in ("light_keeps_heat", "mass_keeps_heat", "stays_warm", "stays_cool")}
+    own = {f"zone.{rule}" for rule in ("light_keeps_heat", "mass_keeps_heat", "stays_in_band")}
     rest = [(f, *_terms(matrix, f)) for name, f in matrix.rows.items() if name not in own]
     room, slot = list(zone.fleet), np.arange(len(zone.flows))
 

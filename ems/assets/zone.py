@@ -457,12 +457,9 @@ def build(block: Any, fleet: Mapping[str, Dwelling | Zone], outlook: Outlook) ->
     block.mass_keeps_heat = pyo.Constraint(block.fleet, block.flows, rule=follows(1))
 
     @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]
-    def stays_warm(b: Any, n: Any, t: Any) -> Any:
-        return b.light_c[n, t + 1] + b.too_cold_k[n, t] >= b.low_c[n, t]
-
-    @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]
-    def stays_cool(b: Any, n: Any, t: Any) -> Any:
-        return b.light_c[n, t + 1] - b.too_hot_k[n, t] <= b.high_c[n, t]
+    def stays_in_band(b: Any, n: Any, t: Any) -> Any:
+        wished_c = b.light_c[n, t + 1] + b.too_cold_k[n, t] - b.too_hot_k[n, t]
+        return pyo.inequality(b.low_c[n, t], wished_c, b.high_c[n, t])
 
     homes = np.array([[r.surface_m2 / HOME_M2] * slots.count for r in known.values()]) * slots.hours
     at_end = _value_at_end(known, low, heating, cooling, outlook)

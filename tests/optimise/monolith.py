@@ -97,7 +97,7 @@ class Monolith:
 
     def _loosened(self, trial: Trial) -> float | None:
         assert trial.limit is not None
-        by, before = trial.limit.words.by, []
+        by, side, before = trial.limit.words.by, trial.limit.words.side, []
         for column in trial.limit.columns:
             variable = self._of(self.columns, int(column))
             before.append((variable.setub, variable.ub))
@@ -106,7 +106,9 @@ class Monolith:
             rule = self._of(self.rows, int(row))
             low, body, high = rule.lower, rule.body, rule.upper
             before.append((rule.set_value, (low, body, high)))
-            rule.set_value((None if low is None else low - by, body, None if high is None else high + by))
+            low = low - by if low is not None and side >= 0 else low
+            high = high + by if high is not None and side <= 0 else high
+            rule.set_value((low, body, high))
         cost = self.solve()
         for set_back, value in before:
             set_back(value)

@@ -16,12 +16,15 @@ WORTH_ASKING = 0.02  # euro over the horizon, by the prices of the optimum
 
 @dataclass(frozen=True)
 class Words:
-    """A limit's name, the unit of `by`, and how much more of it is tried."""
+    """A limit's name, the unit of `by`, and how much more of it is tried. `side` is the sign of the duals of a row with
+    two bounds: 1 for its lower one, -1 for its upper one; 0 where there is but one.
+    """
 
     fr: str
     en: str
     unit: str
     by: float = 1.0
+    side: int = 0
 
 
 # Upper bounds of variables, and rows, by `block.component`.
@@ -40,19 +43,19 @@ UPPER = {
     "supply.export_kw": Words("la limite d'injection", "the limit of export", "kW"),
     "deferrable.on_share": Words("sa plage horaire", "its window", "", 0.1),
 }
-ROWS = {
-    "charging.charged_by_departure": Words("l'énergie due au départ", "the energy due at departure", "kWh"),
-    "charging.leaves_charged": Words("l'énergie due au départ", "the energy due at departure", "kWh"),
-    "charging.stays_below_cable": Words("le câble", "the cable", "kW"),
-    "zone.stays_warm": Words("le bas de la bande de confort", "the bottom of the comfort band", "K", 0.1),
-    "zone.stays_cool": Words("le haut de la bande de confort", "the top of the comfort band", "K", 0.1),
-    "tank.stays_safely_hot": Words("le minimum sûr du ballon", "the tank's safe minimum", "kWh"),
-    "supply.stays_below_subscribed": Words("la puissance souscrite", "the subscribed power", "kW"),
-    "plant.has_so_many_circuits": Words("le nombre de circuits", "the number of circuits", "circuit", 0.1),
-    "loop.takes_within_limit": Words("la limite de l'échangeur", "the exchanger's limit", "kW"),
-    "loop.rejects_within_limit": Words("la limite de l'échangeur", "the exchanger's limit", "kW"),
-    "deferrable.does_its_work": Words("le travail à faire", "the work to be done", "h", 0.1),
-}
+ROWS = (
+    ("charging.charged_by_departure", Words("l'énergie due au départ", "the energy due at departure", "kWh")),
+    ("charging.leaves_charged", Words("l'énergie due au départ", "the energy due at departure", "kWh")),
+    ("charging.stays_below_cable", Words("le câble", "the cable", "kW")),
+    ("zone.stays_in_band", Words("le bas de la bande de confort", "the bottom of the comfort band", "K", 0.1, 1)),
+    ("zone.stays_in_band", Words("le haut de la bande de confort", "the top of the comfort band", "K", 0.1, -1)),
+    ("tank.stays_safely_hot", Words("le minimum sûr du ballon", "the tank's safe minimum", "kWh")),
+    ("supply.stays_below_subscribed", Words("la puissance souscrite", "the subscribed power", "kW")),
+    ("plant.has_so_many_circuits", Words("le nombre de circuits", "the number of circuits", "circuit", 0.1)),
+    ("loop.takes_within_limit", Words("la limite de l'échangeur", "the exchanger's limit", "kW")),
+    ("loop.rejects_within_limit", Words("la limite de l'échangeur", "the exchanger's limit", "kW")),
+    ("deferrable.does_its_work", Words("le travail à faire", "the work to be done", "h", 0.1)),
+)
 OF_NOBODY = ("supply", "substation", "plant", "loop")  # blocks whose limits stand for themselves, not with a decision
 
 
@@ -84,9 +87,10 @@ def _binding(whole: Whole, decision: Decision | None) -> Iterator[Limit]:
                 (whole.reduced[at] < -1e-9) & (whole.planned.values[at] >= m.upper[at] - 1e-6) & (m.upper[at] > 0)
             ]
             yield Limit(asset, words, bind, nothing, float(-whole.reduced[bind].sum()) * words.by)
-    for name, words in ROWS.items():
+    for name, words in ROWS:
         for asset, at in _places(m.rows.get(name), name, decision):
-            bind = at[np.abs(whole.duals[at]) > 1e-9]
+            duals = whole.duals[at]
+            bind = at[(np.abs(duals) > 1e-9) & (duals * words.side >= 0)]
             yield Limit(asset, words, nothing, bind, float(np.abs(whole.duals[bind]).sum()) * words.by)
 
 
