@@ -20,7 +20,7 @@ from ems.series import Floats
 NAME = "boosted trees"
 ON_LINES = "regression with trees"
 TREES = 130
-OUTER_TREES = 100
+OUTER_TREES, OUTER_RATE = 100, 0.13
 MOST_ROWS = 40_000
 OUTLIER = 0.0005  # of the targets on either side are drawn in before learning
 SETTINGS = {
@@ -28,8 +28,9 @@ SETTINGS = {
     "bagging_fraction": 0.6, "bagging_freq": 1, "lambda_l2": 5.0, "max_bin": 127, "verbosity": -1,
     "seed": 1, "deterministic": True, "force_row_wise": True,
 }  # fmt: skip
-# A tenth of the values tells of a quantile's end: smaller trees with thresholds drawn at random learn less by heart.
-OUTER = {"learning_rate": 0.13, "num_leaves": 15, "min_child_samples": 120, "extra_trees": True}
+# Smaller trees with thresholds drawn at random learn less by heart: of a quantile's end a tenth of the values tells,
+# and of what a regression leaves little can be known.
+DRAWN = {"num_leaves": 15, "min_child_samples": 120, "extra_trees": True}
 
 
 @lru_cache(maxsize=1)
@@ -89,19 +90,17 @@ def fit(
         return f"{NAME} have too little to learn from: {int(use.sum())} values"
     weight = None if weights is None else np.broadcast_to(weights, truth.shape)[use]
 
-    def grown(x: NDArray[np.float32], departs: Floats, levels: tuple[float, ...]) -> list[Any]:
+    def grown(x: NDArray[np.float32], departs: Floats, levels: tuple[float, ...], **besides: Any) -> list[Any]:
         departs = np.clip(departs, *np.quantile(departs, [OUTLIER, 1 - OUTLIER]))
         params = {"max_bin": SETTINGS["max_bin"], "verbosity": -1}
         data = found.Dataset(x, departs, weight=weight, params=params, free_raw_data=False)
-        models = []
-        for q in levels:
-            settings = {**SETTINGS, "num_threads": threads, "alpha": q, **({} if q == 0.5 else OUTER)}
-            models.append(found.train(settings, data, TREES if q == 0.5 else OUTER_TREES))
-        return models
+        settings = {**SETTINGS, "num_threads": threads, **besides}
+        return [found.train({**settings, "alpha": q}, data, TREES if q == 0.5 else OUTER_TREES) for q in levels]
 
     departs = ((truth - rows.base) / rows.scale)[use]
     told = _with_line(rows, by_line)[use.ravel()]
     (median,) = grown(rows.x[use], departs, (0.5,))
-    outer = iter(grown(told, departs, tuple(q for q in quantiles if q != 0.5)))
-    (correction,) = grown(told, ((truth - by_line) / rows.scale)[use], (0.5,))
+    ends = tuple(q for q in quantiles if q != 0.5)
+    outer = iter(grown(told, departs, ends, learning_rate=OUTER_RATE, **DRAWN))
+    (correction,) = grown(told, ((truth - by_line) / rows.scale)[use], (0.5,), **DRAWN)
     return Trees(tuple(median if q == 0.5 else next(outer) for q in quantiles), correction)
