@@ -1,9 +1,10 @@
 """How well and how fast meters are forecast.
 
 Accuracy: the rolling-origin protocol of a backtest script on a folder of measured series (`--protocol`, `--data`), one
-row a task. Speed: made-up meters of a district, 60 days at 15 min, 48 h ahead in three quantiles, against a plain
-LightGBM for each series and quantile (timed on a sample of the same meters in the same run) and a pooled one.
-`--json` prints one line.
+row a task; with `--beside` over last week and four weeks (for the sun: yesterday, persistence of a clear sky) and the
+reference forecasters (`--references`) at the same origins: above 1 is worse. Speed: made-up meters of a district, 60
+days at 15 min, 48 h ahead in three quantiles, against a plain LightGBM for each series and quantile (timed on a sample
+of the same meters in the same run) and a pooled one. `--json` prints one line.
 
 `--left-out` is the proof that nothing was tuned to what it is judged on: how doubtful a blend must be is chosen on half
 of the series in the first half of their time, and the figures are of the other series in the second half, beside those
@@ -132,18 +133,39 @@ def _plain(library: ModuleType, one: Past, origin: Any, target: Any, settings: d
     return fit_s, timed(refreshed)[0]
 
 
-def protocol(script: Path, data: Path, tasks: str, blocks: int, per_block: int) -> list[dict[str, Any]]:
-    """The protocol's figures, one row a task."""
+def protocol(
+    script: Path, data: Path, tasks: str, blocks: int, per_block: int, references: Path | None = None
+) -> list[dict[str, Any]]:
+    """The protocol's figures, one row a task, with `references` beside those of the others."""
     judged = _loaded(script)
     chosen = [t for t in judged.load_tasks(str(data)) if not tasks or any(k in t["name"] for k in tasks.split(","))]
     rows = []
     for task in chosen:
         table = judged.run(forecast_many, [task], blocks, per_block, many=True, verbose=False)
         mean = table[table.series.str.startswith("MEAN")].iloc[0]
-        rows.append(
-            {"task": task["name"]} | {k: _rounded(mean[k]) for k in FIGURES if k in mean and mean[k] == mean[k]}
-        )
+        row = {"task": task["name"]} | {k: _rounded(mean[k]) for k in FIGURES if k in mean and mean[k] == mean[k]}
+        if references is not None:
+            row |= {k: _rounded(v) for k, v in _beside(judged, references, task, mean, blocks, per_block).items()}
+        rows.append(row)
     return rows
+
+
+def _beside(
+    judged: ModuleType, references: Path, task: dict[str, Any], ours: Any, blocks: int, per_block: int
+) -> dict[str, float]:
+    """Our error and pinball loss over those of others, the naive ones and the references where they are there."""
+    sun = task["kind"] == "pv"
+    others = {"yesterday": judged.seasonal_naive} if sun else {}
+    if not sun:
+        others = {"last week": judged.seasonal_naive, "four weeks": judged.mean4w}
+    if references.exists():
+        known = _loaded(references)
+        others |= {"clear sky": known.pv_clear, "reference": known.pv_noisy} if sun else {"reference": known.lgb_pool}
+    found = {}
+    for name, other in others.items():
+        theirs = _mean(judged, other, task, blocks, per_block)
+        found |= {f"{k} / {name}": float(ours[k]) / theirs[k] for k in ("nMAE48", "nPL48")}
+    return found
 
 
 def left_out(
@@ -160,20 +182,11 @@ def left_out(
         losses.append(statistics.fmean(r["nPL48"] / max(r["naive_nPL48"], 1e-6) for r in runs))
     best = CANDIDATES[int(np.argmin(losses))]
     _set(best)
-    others = {"last week": judged.seasonal_naive, "four weeks": judged.mean4w}
-    if references.exists():
-        known = _loaded(references)
-        others |= {"reference": known.lgb_pool, "reference sun": known.pv_noisy}
     rows = []
     for task in _halves(chosen, tuned=False):
         ours = _mean(judged, forecast_many, task, blocks, per_block)
         row: dict[str, Any] = {"task": task["name"], **{k: ours[k] for k in ("nMAE48", "rel7_48", "nPL48", "cov48")}}
-        for name, other in others.items():
-            if name.startswith("reference") and (name == "reference sun") != (task["kind"] == "pv"):
-                continue
-            theirs = _mean(judged, other, task, blocks, per_block)
-            row |= {f"nMAE48 / {name}": ours["nMAE48"] / theirs["nMAE48"]}
-            row |= {f"nPL48 / {name}": ours["nPL48"] / theirs["nPL48"]}
+        row |= _beside(judged, references, task, ours, blocks, per_block)
         rows.append({k: v if k == "task" else _rounded(v) for k, v in row.items()})
     return dict(best), rows
 
@@ -236,6 +249,7 @@ def main() -> None:
     parser.add_argument("--protocol", type=Path, default=SHARED / "forecast_backtest.py", help="the backtest's script")
     parser.add_argument("--tasks", default="", help="parts of tasks' names, with commas; all by default")
     parser.add_argument("--left-out", action="store_true", help="tune on half of the series and time, judge the rest")
+    parser.add_argument("--beside", action="store_true", help="the protocol's figures over those of others")
     parser.add_argument("--references", type=Path, default=SHARED / "forecast_references.py", help="who is compared")
     parser.add_argument("--blocks", type=int, default=4)
     parser.add_argument("--per-block", type=int, default=6)
@@ -267,7 +281,8 @@ def main() -> None:
         found["memory_grown_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     found = {k: _rounded(v) if isinstance(v, float) else v for k, v in found.items()}
     if not asked.speed_only:
-        found["protocol"] = protocol(asked.protocol, asked.data, asked.tasks, asked.blocks, asked.per_block)
+        beside = asked.references if asked.beside else None
+        found["protocol"] = protocol(asked.protocol, asked.data, asked.tasks, asked.blocks, asked.per_block, beside)
     if asked.json:
         print(json.dumps(found))
         return
