@@ -103,6 +103,24 @@ class MyData:
                  "measured": t.measured}
                 for t in self.people.tickets.of(home, 1000)
             ],
+            "car": [
+                {"point": d.asset, "km": d.km, "needed_kwh": d.needed_kwh, "at_once": d.at_once,
+                 "said": d.made.isoformat(), "departs": d.departs.isoformat()}
+                for d in self.people.asked.departures(now).values() if d.account_id == visit.who.id
+            ],
+            "reservations": [
+                {"asset": r.asset, "km": r.km, "begins": r.begins.isoformat(), "ends": r.ends.isoformat()}
+                for r in self.people.asked.reservations(now) if r.account_id == visit.who.id
+            ],
+            "sign_ins": [
+                {"since": s.since.isoformat(), "last_seen": s.seen.isoformat()}
+                for s in self.people.sessions(visit.who, self.pages.clock())
+            ],
+            "passkeys": [
+                {"name": p.label, "since": p.since.isoformat(), "last_used": p.used and p.used.isoformat()}
+                for p in self.people.passkeys.of(visit.who.id)
+            ],
+            "helpers": [helper.name for helper in self.people.helpers(home)],
             "who_looked": [
                 {"at": t.at.isoformat(), "role": t.role, "what": t.what} for t in self.people.looked_at(home, 1000)
             ],

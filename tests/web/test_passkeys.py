@@ -341,3 +341,16 @@ def test_the_script_is_small_and_on_two_pages(browsing: Browsing) -> None:
     assert with_script == {"/access"}  # and where one signs in
     browsing.client.cookies.clear()
     assert SCRIPT in browsing.client.get("/sign-in").text
+
+
+def test_an_export_tells_of_passkeys_and_nothing_that_opens_a_door(
+    open_pages: Callable[..., TestClient], store_url: str, district: District, people: People, device: Authenticator
+) -> None:
+    open_pages({}, None)  # a site with a store
+    browsing = Browsing(store_url, district, people)
+    browsing.by_code()
+    browsing.add(device, "grey telephone")
+    text = browsing.client.get("/my-data/export.json").text
+    assert json.loads(text)["passkeys"] == [{"name": "grey telephone", "since": NOW.isoformat(), "last_used": None}]
+    (kept,) = people.passkeys.of(1)
+    assert kept.key not in text

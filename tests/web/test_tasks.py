@@ -217,6 +217,8 @@ def test_everything_is_exported_and_is_what_was_stored(site: Site) -> None:
     content = json.loads(Path(json_file.value.path()).read_text())
     again = content["quarter_hours"][f"{HOME}/energy_kwh"]["values"]
     assert [[row["start_utc"], float(row["value"])] for row in energy] == again  # to the last bit
+    assert len(content["sign_ins"]) == 1
+    assert (content["car"], content["reservations"], content["passkeys"], content["helpers"]) == ([], [], [], [])
     assert all(row["point"].startswith(HOME) for row in rows)
 
 
