@@ -201,6 +201,15 @@ def read_series(connection: Connection, point: int, starts: range) -> Floats:
     return values
 
 
+def read_qualities(connection: Connection, point: int, starts: range) -> list[Quality | None]:
+    """The quality of one point over quarter-hours; None where nothing is stored."""
+    found: list[Quality | None] = [None] * len(starts)
+    sql = f"SELECT (at - ?) / {SLOT_SECONDS}, quality FROM reading WHERE point_id = ? AND at >= ? AND at < ?"
+    for at, code in fetch_all(connection, sql, (starts.start, point, starts.start, starts.stop)):
+        found[at] = QUALITIES[code]
+    return found
+
+
 def civil_day(instant_s: int) -> tuple[int, int, int, int]:
     """The local day an instant lies in: (date as 20260329, begins, ends in epoch s, quarter-hours in it)."""
     local = datetime.fromtimestamp(instant_s, tz=TIME_ZONE).date()

@@ -228,6 +228,11 @@ class Store:
 
         return History(slots, self._database.read("history", read))
 
+    def qualities(self, point: str, slots: Slots) -> list[Quality | None]:
+        """How far each stored quarter-hour of a point may be believed, and why it has no value; None: never heard."""
+        starts, number = readings.epoch_starts(slots), self._points.known([point]).get(point, -1)
+        return self._database.read("qualities", lambda c: readings.read_qualities(c, number, starts))
+
     # Latest values and set points
 
     def save_latest(self, samples: Mapping[str, Sample]) -> None:

@@ -90,13 +90,18 @@ class PointPage(BaseModel):
 
 
 class Series(BaseModel):
-    """Quarter-hours from `start` on; null is missing. `next_start` goes on where this answer ends."""
+    """Quarter-hours from `start` on; null is missing. `next_start` goes on where this answer ends.
+
+    `quality` says of each whether it was measured (good) or something stood in (substituted), or why there is none;
+    null: nothing was ever stored.
+    """
 
     point: str
     unit: str
     start: datetime
     minutes: int
     values: list[float | None]
+    quality: list[str | None]
     next_start: datetime | None
 
 
@@ -451,14 +456,17 @@ class Api:
         slots = Slots(first, min(count, _MOST))
         try:
             row = self.pages.store.history([point], slots).values[point].tolist()
+            quality = [None if q is None else q.value for q in self.pages.store.qualities(point, slots)]
         except StoreError as error:
             raise HTTPException(503, "the database does not answer") from error
         values = [None if math.isnan(v) else v for v in row]
         unit = unit_label(point.rpartition("/")[2])
         if form == "json":
             more = slots.at(slots.count) if count > slots.count else None
-            return Series(point=point, unit=unit, start=first, minutes=15, values=values, next_start=more)
-        return Response(_table(slots, values, form), media_type=_FORMATS[form])
+            return Series(
+                point=point, unit=unit, start=first, minutes=15, values=values, quality=quality, next_start=more
+            )
+        return Response(_table(slots, values, quality, form), media_type=_FORMATS[form])
 
 
 def _next(offset: int, limit: int, total: int) -> int | None:
@@ -492,18 +500,23 @@ def _report_table(found: Report, form: str) -> bytes:
     return sink.getvalue()
 
 
-def _table(slots: Slots, values: list[float | None], form: str) -> bytes:
-    """Start of the quarter-hour in UTC, and the value; the same columns in both forms."""
+def _table(slots: Slots, values: list[float | None], quality: list[str | None], form: str) -> bytes:
+    """Start of the quarter-hour in UTC, the value and its quality; the same columns in both forms."""
     starts = list(slots)
     if form == "csv":
         buffer = io.StringIO()
         writer = csv.writer(buffer)
-        writer.writerow(["start_utc", "value"])
+        writer.writerow(["start_utc", "value", "quality"])
         writer.writerows(
-            (at.strftime("%Y-%m-%dT%H:%M:%SZ"), "" if v is None else v) for at, v in zip(starts, values, strict=True)
+            (at.strftime("%Y-%m-%dT%H:%M:%SZ"), "" if v is None else v, q or "")
+            for at, v, q in zip(starts, values, quality, strict=True)
         )
         return buffer.getvalue().encode()
     sink = io.BytesIO()
-    columns = {"start_utc": pa.array(starts, pa.timestamp("s", tz="UTC")), "value": pa.array(values, pa.float64())}
+    columns = {
+        "start_utc": pa.array(starts, pa.timestamp("s", tz="UTC")),
+        "value": pa.array(values, pa.float64()),
+        "quality": pa.array(quality, pa.string()),
+    }
     pq.write_table(pa.table(columns), sink)
     return sink.getvalue()

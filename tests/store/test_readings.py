@@ -29,6 +29,15 @@ def test_round_trips_what_a_meter_counts(any_store: Store) -> None:
     assert history.values[METER].tolist() == [123456789.123]
 
 
+def test_each_quarter_hour_says_how_far_it_may_be_believed(any_store: Store) -> None:
+    kept = [(5.0, GOOD), (6.0, Quality.SUBSTITUTED), (None, Quality.STALE)]
+    any_store.save_readings([(GRID, AT + 900 * i, value, quality) for i, (value, quality) in enumerate(kept)])
+    slots = Slots(datetime.fromtimestamp(AT, tz=UTC), 4)
+    assert any_store.qualities(GRID, slots) == [GOOD, Quality.SUBSTITUTED, Quality.STALE, None]
+    assert any_store.history([GRID], slots).values[GRID][:2].tolist() == [5.0, 6.0]
+    assert any_store.qualities("mistral/landlord/never_heard_kw", slots) == [None] * 4
+
+
 def test_same_again_is_no_news_and_the_first_value_stays(any_store: Store) -> None:
     any_store.save_readings([(GRID, AT, 5.0, GOOD)])
     assert any_store.save_readings([(GRID, AT, 5.0, GOOD)]) == 0

@@ -109,13 +109,16 @@ def test_nothing_of_homes_or_cars_is_a_managers(filled: FilledSite, client: Test
 def test_a_home_is_read_in_three_forms_that_agree(filled: FilledSite, client: TestClient) -> None:
     mine = key(filled, HOME)
     asked = {"quantity": "energy_kwh", "start": START, "end": END}
-    values = client.get("/api/v1/home/history", params=asked, headers=mine).json()["values"]
-    assert len(values) == 96 and values[-1] > values[0]
+    found = client.get("/api/v1/home/history", params=asked, headers=mine).json()
+    values = found["values"]
+    assert len(values) == 96 and values[-1] > values[0] and found["quality"] == ["good"] * 96
     lines = client.get("/api/v1/home/history", params=asked | {"format": "csv"}, headers=mine).text.splitlines()
-    assert lines[0] == "start_utc,value" and lines[1].startswith("2026-10-23T00:00:00Z,")
+    assert lines[0] == "start_utc,value,quality" and lines[1].endswith(",good")
+    assert lines[1].startswith("2026-10-23T00:00:00Z,")
     assert [float(line.split(",")[1]) for line in lines[1:]] == values
     parquet = client.get("/api/v1/home/history", params=asked | {"format": "parquet"}, headers=mine).content
-    assert pq.read_table(io.BytesIO(parquet))["value"].to_pylist() == values
+    table = pq.read_table(io.BytesIO(parquet))
+    assert (table["value"].to_pylist(), table["quality"].to_pylist()) == (values, found["quality"])
 
 
 def test_a_long_history_comes_in_pieces(filled: FilledSite, client: TestClient) -> None:
