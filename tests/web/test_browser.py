@@ -119,7 +119,7 @@ def inspect(page: Page, name: str, width: int) -> None:
     assert page.evaluate(SMALLEST_TEXT) >= 16, name
     assert page.evaluate(SMALL_TARGETS) == [], name
     assert page.evaluate(OVERLAPS) == [], name
-    if width == 390:
+    if width == 390 and page.locator("html.large").count() == 0:  # large print takes its room
         assert page.evaluate("document.documentElement.scrollHeight") <= TALLEST, name
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width, name
