@@ -56,7 +56,7 @@ from ems.optimise.matrix import Matrix  # noqa: E402
 from ems.optimise.model import Composed, compose  # noqa: E402
 from ems.optimise.outline import family_name, numbers  # noqa: E402
 from ems.optimise.plan import plan  # noqa: E402
-from ems.optimise.solve import linear_programme  # noqa: E402
+from ems.optimise.solve import hand_over  # noqa: E402
 from ems.optimise.why import NOT_AT_ALL  # noqa: E402
 from ems.points import good  # noqa: E402
 from ems.slots import Slots  # noqa: E402
@@ -96,7 +96,7 @@ def hipo(matrix: Matrix, threads: int) -> Ended:
         "time_limit": HIPO_LIMIT_S,
     }.items():  # fmt: skip
         highs.setOptionValue(option, value)
-    highs.passModel(linear_programme(matrix))
+    hand_over(matrix, highs)
     highs.run()
     status = highs.modelStatusToString(highs.getModelStatus())
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
@@ -173,7 +173,7 @@ def handed_over(outlook: Outlook) -> tuple[float, Composed, Matrix]:
     matrix = composed.matrix()
     highs = highspy.Highs()
     highs.setOptionValue("output_flag", False)
-    highs.passModel(linear_programme(matrix))
+    hand_over(matrix, highs)
     return time.perf_counter() - begun, composed, matrix
 
 

@@ -38,18 +38,19 @@ class Supply(Asset):
 TYPES = (Supply,)
 
 
-def doubt_kw(name: str, outlook: Outlook) -> Floats:
-    """By how much import may be above what is expected, kW per slot: once in ten times, of all loads and arrays here.
+def doubt_kw(fleet: Mapping[str, Supply], outlook: Outlook) -> dict[str, Floats]:
+    """By how much import may be above what is expected, kW per slot: once in ten times, of all loads and arrays there.
 
     Forecasts of different meters err independently (assumption): the root of the sum of squares of what lies between
     their medians and their 90 % quantiles.
     """
-    squares = np.zeros(outlook.slots.count)
+    squares = {name: np.zeros(outlook.slots.count) for name in fleet}
     for asset in outlook.assets.values():
         forecast = outlook.forecasts.get(asset.point("power_kw"))
-        if getattr(asset, "supply", None) == name and forecast is not None:
-            squares += (forecast.high - forecast.median) ** 2
-    return np.sqrt(squares)
+        behind = None if forecast is None else getattr(asset, "supply", None)
+        if forecast is not None and behind in squares:
+            squares[behind] += (forecast.high - forecast.median) ** 2
+    return {name: np.sqrt(row) for name, row in squares.items()}
 
 
 def build(block: Any, fleet: Mapping[str, Supply], outlook: Outlook) -> Part:
@@ -72,7 +73,7 @@ def build(block: Any, fleet: Mapping[str, Supply], outlook: Outlook) -> Part:
     block.import_kw = pyo.Var(block.fleet, block.flows, bounds=between(zero, bought, count))
     block.export_kw = pyo.Var(block.fleet, block.flows, bounds=between(zero, sold, count))
     block.exceedance_kw = pyo.Var(block.fleet, block.flows, bounds=(0, None))
-    margins = {n: doubt_kw(n, outlook) for n in fleet}
+    margins = doubt_kw(fleet, outlook)
     block.margin_kw = pyo.Param(block.fleet, block.flows, initialize=per_slot(margins))
     block.into_margin_kw = pyo.Var(block.fleet, block.flows, bounds=upper(margins))
     block.peak_above_paid_kw = pyo.Var(block.fleet, bounds=(0, None))

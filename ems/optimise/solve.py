@@ -100,7 +100,7 @@ class Live:
         highs.setOptionValue("simplex_dual_edge_weight_strategy", STEEPEST if basis is None else DEVEX)
         if iterations is not None:
             highs.setOptionValue("simplex_iteration_limit", iterations)
-        if highs.passModel(linear_programme(matrix)) == highspy.HighsStatus.kError:
+        if hand_over(matrix, highs) == highspy.HighsStatus.kError:
             raise UnsolvedError("HiGHS refused the model; a coefficient or bound is not a number")
         if basis is not None:
             highs.setBasis(basis)
@@ -157,17 +157,17 @@ def new_highs() -> Any:
     return highs
 
 
-def linear_programme(matrix: Matrix) -> Any:
-    """The matrix as HiGHS takes it."""
-    lp = highspy.HighsLp()
-    lp.num_row_, lp.num_col_ = matrix.a.shape
-    lp.col_cost_, lp.col_lower_, lp.col_upper_ = matrix.cost, matrix.lower, matrix.upper
-    lp.row_lower_, lp.row_upper_ = matrix.row_lower, matrix.row_upper
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.start_ = matrix.a.indptr
-    lp.a_matrix_.index_ = matrix.a.indices
-    lp.a_matrix_.value_ = matrix.a.data
-    return lp
+def hand_over(matrix: Matrix, highs: Any) -> Any:
+    """Pass the matrix to HiGHS as the arrays it is: as an `HighsLp` each number is made a Python object first.
+
+    Returns HiGHS's status.
+    """
+    height, width = matrix.a.shape
+    return highs.passModel(
+        width, height, matrix.a.nnz, int(highspy.MatrixFormat.kRowwise), int(highspy.ObjSense.kMinimize), 0.0,
+        matrix.cost, matrix.lower, matrix.upper, matrix.row_lower, matrix.row_upper,
+        matrix.a.indptr, matrix.a.indices, matrix.a.data, np.zeros(width, dtype=np.int32),
+    )  # fmt: skip
 
 
 def basis_of(basis: Any, matrix: Matrix) -> Basis | None:

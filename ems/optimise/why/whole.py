@@ -20,7 +20,7 @@ from ems.optimise.divide import First, Prices, prices_of
 from ems.optimise.matrix import Family, Matrix, Positions
 from ems.optimise.model import Composed
 from ems.optimise.outline import family_name, numbers
-from ems.optimise.solve import UnsolvedError, linear_programme, new_highs
+from ems.optimise.solve import UnsolvedError, hand_over, new_highs
 from ems.series import Floats
 
 AWAY_PER_KW = 100.0  # euro per kW and slot: what cannot be undone whole is undone as far as the rest allows
@@ -51,7 +51,7 @@ class Whole:
         self.planned = self._solved(first.solution.values, first.solution.objective)
         self._basis = first.solution.raw_basis
         self._highs = new_highs()
-        self._highs.passModel(linear_programme(self.matrix))
+        hand_over(self.matrix, self._highs)
         self.seconds, self.resolves = 0.0, 0
 
     def family(self, name: str) -> Family | None:
@@ -147,7 +147,7 @@ class Whole:
         basis.row_status = list(self._basis.row_status) + [basic] * count
         basis.valid = True
         highs = new_highs()
-        highs.passModel(linear_programme(programme))
+        hand_over(programme, highs)
         highs.setBasis(basis)
         found = self._run(highs)
         if found is None:
