@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from ems.district import District
 from ems.estimate import sessions
 from ems.feeds import Absent, read_weather_file
 from ems.forecast import forecast, history_points
+from ems.loop.asked import Wanted
 from ems.loop.control import HISTORY
 from ems.loop.site import Site
 from ems.optimise import AT_LENGTH, Effort, Plan, plan
@@ -23,7 +24,7 @@ from ems.simulate.scenario import read_scenario
 from ems.simulate.weather import Weather
 from ems.slots import SLOT, Slots, floor
 from ems.snapshot import Snapshot
-from ems.store import Store
+from ems.store import Asked, Store
 
 PAST_DAYS = 2  # of the simulated district: enough for a day's habits, in seconds
 
@@ -73,7 +74,21 @@ def from_site(district: District, site: Site) -> Known:
         record = store.last_decision()
     before = Plan.from_json(record["plan"]) if record and record.get("plan") else None
     weather = read_weather_file(site.weather_file, at)
-    return Known(_snapshot(district, samples, at), history, {} if isinstance(weather, Absent) else weather, before)
+    closed = _closed(site)
+    snapshot = replace(_snapshot(district, samples, at), closed=closed)
+    history = replace(history, closed=closed)
+    return Known(snapshot, history, {} if isinstance(weather, Absent) else weather, before)
+
+
+def _closed(site: Site) -> dict[str, frozenset[date]]:
+    """The days on which people said that rooms stay shut, as the running site takes them."""
+    if not (site.folder / "people.db").is_file():
+        return {}
+    reading = Asked.read_only(site.people_url)
+    try:
+        return Wanted(closings=reading.closings()).closed
+    finally:
+        reading.close()
 
 
 def _snapshot(district: District, samples: dict[str, Sample], at: datetime) -> Snapshot:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ems.assets import Battery, Plant
 from ems.district import District, read_district
-from ems.dry_run import Known, from_scenario
+from ems.dry_run import Known, from_scenario, from_site
 from ems.loop.clock import RealClock
 from ems.loop.site import Site
+from ems.points import good
+from ems.store import Closing, People, Store
 from ems.store.questions import Question, Questions
 from ems.what_if import QuestionError, answer_all, answered, otherwise
 from tests.small_district import copy_small_district
@@ -29,6 +31,17 @@ def district(tmp_path_factory: pytest.TempPathFactory) -> District:
 @pytest.fixture(scope="module")
 def known(district: District) -> Known:
     return from_scenario(district, SCENARIO, 1)
+
+
+def test_a_dry_run_of_a_site_knows_its_closing_days(district: District, tmp_path: Path) -> None:
+    at, room, day = datetime(2026, 1, 20, 5, tzinfo=UTC), "mistral/rooms", date(2026, 1, 21)
+    with Store.open(f"sqlite:///{tmp_path}/site.db") as store:
+        store.save_latest({next(iter(district.wires)): good(20.0, at)})
+    assert from_site(district, Site(tmp_path)).snapshot.closed == {}
+    with People.open(f"sqlite:///{tmp_path}/people.db") as people:
+        people.asked.close_room(Closing(0, room, day, day, "", "chief"), ("chief", "manager"), at)
+    known = from_site(district, Site(tmp_path))
+    assert known.snapshot.closed == known.history.closed == {room: frozenset({day})}
 
 
 def question(known: Known, what: str, amount: float = 0.0, subject: str = "") -> Question:
