@@ -393,7 +393,10 @@ class Course:
         """A second control process is started by mistake: it must not come to write."""
         if self.troubles.is_on("corrupt", ""):
             return  # it does not even start
-        store = open_store(self.folder, Life(-1), [], lambda concern: None)
+        try:
+            store = open_store(self.folder, Life(-1), [], lambda concern: None)
+        except StoreBusy:
+            return  # nor where somebody holds the database
         try:
             taken = store.leadership.take("rival", self.clock.true_now())
             if not hasattr(taken, "expired"):

@@ -73,6 +73,11 @@ def test_what_once_failed_holds(seed: int) -> None:
     assert found_by(outcome) == "", "\n".join(outcome.log[-40:])
 
 
+def test_a_rival_that_finds_the_database_held_does_not_even_start() -> None:
+    outcome = run_course(2010, 5.0)
+    assert outcome.troubles["rival"] and found_by(outcome) == "", "\n".join(outcome.log[-40:])
+
+
 # The last one once failed: a person held a heating curve, and nobody was told.
 @pytest.mark.parametrize(("seed", "days"), [(5, 0.25), (6, 0.25), (100_006, 0.75)])
 def test_with_the_real_optimiser_too(seed: int, days: float) -> None:
