@@ -30,6 +30,7 @@ A = TypeVar("A", bound=Asset)
 # The chance that what is forecast goes beyond a limit falls from one half where the limit is the median to a tenth
 # where it is the 90 % quantile: in between, a limit's price counts by the mean of these.
 CHANCE_IN_MARGIN = 0.3
+FLEXING_K = 0.5  # below what its residents ask a home may be let fall; not in a senior residence
 
 Medium = Literal["electricity", "heating", "hot_water", "cold", "loop"]
 
@@ -146,6 +147,11 @@ class Outlook:
             return foreseen
         self.note(f"{point} is not known: its design value {design:.4g} stands in")
         return design
+
+    def colder_than_asked(self, home: Asset) -> bool:
+        """Whether a home stands below the band that its residents agreed to. What is not measured is not cold."""
+        asked, stands = (self.snapshot.value(home.point(q)) for q in ("setpoint_c", "temperature_c"))
+        return asked is not None and stands is not None and stands < asked - FLEXING_K
 
     def bounded(self, point: str, value: float, low: float, high: float) -> float:
         """`value` clipped into what the store can hold, with a note when that changes it by more than 1 %."""

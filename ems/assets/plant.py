@@ -21,7 +21,14 @@ from ems.assets.asset import Asset, Celsius, NotNegative, Positive, Share
 from ems.assets.heat_pump import REFERENCE_SOURCE_C, SOURCE_DROP_K, cop_cooling, cop_heating, heat_capacity_kw
 from ems.assets.loop import Loop, source_c
 from ems.assets.outlook import Cost, OnOff, Outlook, Part, Planned, Port, both, index_fleet, price_words
-from ems.assets.substation import Substation, curve_c, rated_heating_kw, running_cold_supply_c, running_supply_c
+from ems.assets.substation import (
+    Substation,
+    cold_homes,
+    curve_c,
+    rated_heating_kw,
+    running_cold_supply_c,
+    running_supply_c,
+)
 from ems.assets.tables import Table, per_name, per_slot
 from ems.assets.tank import Tank, may_charge, running_setpoint_c
 from ems.assets.weather_station import outdoor_c
@@ -237,7 +244,7 @@ def _faulty(plant: Plant, outlook: Outlook) -> bool:
 def actuate(planned: Planned, fleet: Mapping[str, Plant], outlook: Outlook) -> list[Setpoint]:
     """Enable, capacity limit and leaving temperatures. Staging, reversing and interlocks stay local."""
     setpoints = []
-    outdoor, rated = outdoor_c(outlook), rated_heating_kw(outlook)
+    outdoor, rated, cold = outdoor_c(outlook), rated_heating_kw(outlook), cold_homes(outlook)
     for name, plant in fleet.items():
         tanks = {n: t for n, t in outlook.of(Tank).items() if t.plant == name}
         stations = {n: s for n, s in outlook.of(Substation).items() if s.plant == name}
@@ -264,14 +271,17 @@ def actuate(planned: Planned, fleet: Mapping[str, Plant], outlook: Outlook) -> l
         elif not enabled:
             why = both("rien à produire dans les trois quarts d'heure", "nothing to make for three quarters of an hour")
         heating = max(
-            (running_supply_c(planned, n, s, outdoor, rated.get(n, s.heat_limit_kw)) for n, s in stations.items()),
+            (
+                running_supply_c(planned, n, s, outdoor, rated.get(n, s.heat_limit_kw), n in cold)
+                for n, s in stations.items()
+            ),
             default=plant.heating_leaving_c,
         )
         hot = max(
             (running_setpoint_c(planned, n, t, outlook) for n, t in tanks.items()),
             default=plant.hot_water_leaving_c - HOT_WATER_MARGIN_K,
         )
-        cold = min(
+        chilled = min(
             (running_cold_supply_c(planned, n, s) for n, s in stations.items() if s.cold_limit_kw > 0),
             default=plant.cold_leaving_c + 1.0,
         )
@@ -290,7 +300,7 @@ def actuate(planned: Planned, fleet: Mapping[str, Plant], outlook: Outlook) -> l
             ),
             Setpoint(
                 plant.point("cold_leaving_setpoint_c"),
-                round(cold - 1.0, 1),
+                round(chilled - 1.0, 1),
                 both("la sous-station la plus exigeante moins 1 K", "the most demanding substation less 1 K"),
             ),
         ]

@@ -5,6 +5,7 @@ heating_kw > 0 flows into the building.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -111,12 +112,22 @@ def rated_heating_kw(outlook: Outlook) -> dict[str, float]:
     return rated
 
 
-def running_supply_c(planned: Planned, name: str, substation: Substation, outdoor: Floats, rated_kw: float) -> float:
-    """Heating-water temperature that this slot needs, degC: enough for the planned heat, within our offset."""
+def running_supply_c(
+    planned: Planned, name: str, substation: Substation, outdoor: Floats, rated_kw: float, somebody_is_cold: bool
+) -> float:
+    """Heating-water temperature that this slot needs, degC: enough for the planned heat, within our offset.
+
+    The planned heat is the mean of all rooms: while somebody is colder than asked, the water is as warm as the curve.
+    """
     curve = float(curve_c(substation, outdoor[0]))
     needed = float(np.max(planned.flow(name, "heating_kw")[:2])) / max(rated_kw, 1e-6)
-    wanted = supply_c(substation, needed) + MARGIN_K
+    wanted = max(supply_c(substation, needed) + MARGIN_K, curve if somebody_is_cold else -math.inf)
     return min(max(wanted, curve - LARGEST_OFFSET_K), curve + LARGEST_OFFSET_K)
+
+
+def cold_homes(outlook: Outlook) -> frozenset[str]:
+    """The substations behind which a home is colder than its residents ask."""
+    return frozenset(str(getattr(a, "substation", "")) for a in outlook.assets.values() if outlook.colder_than_asked(a))
 
 
 def running_cold_supply_c(planned: Planned, name: str, substation: Substation) -> float:
@@ -127,11 +138,12 @@ def running_cold_supply_c(planned: Planned, name: str, substation: Substation) -
 
 def actuate(planned: Planned, fleet: Mapping[str, Substation], outlook: Outlook) -> list[Setpoint]:
     """Offset on the heating curve and cold-water set point."""
-    outdoor, rated = outdoor_c(outlook), rated_heating_kw(outlook)
+    outdoor, rated, cold = outdoor_c(outlook), rated_heating_kw(outlook), cold_homes(outlook)
     setpoints = []
     for name, substation in fleet.items():
-        heating, cold = float(planned.flow(name, "heating_kw")[0]), float(planned.flow(name, "cold_kw")[0])
-        wanted = running_supply_c(planned, name, substation, outdoor, rated.get(name, substation.heat_limit_kw))
+        heating, chilled = float(planned.flow(name, "heating_kw")[0]), float(planned.flow(name, "cold_kw")[0])
+        rated_kw = rated.get(name, substation.heat_limit_kw)
+        wanted = running_supply_c(planned, name, substation, outdoor, rated_kw, name in cold)
         offset = round(wanted - float(curve_c(substation, outdoor[0])), 1) + 0.0
         setpoints.append(
             Setpoint(
@@ -149,8 +161,8 @@ def actuate(planned: Planned, fleet: Mapping[str, Substation], outlook: Outlook)
                 substation.point("cold_supply_setpoint_c"),
                 at,
                 both(
-                    f"{cold:.0f} kW de froid prévus : eau à {at:.0f} °C",
-                    f"{cold:.0f} kW of cold planned: water at {at:.0f} °C",
+                    f"{chilled:.0f} kW de froid prévus : eau à {at:.0f} °C",
+                    f"{chilled:.0f} kW of cold planned: water at {at:.0f} °C",
                 ),
             )
         )

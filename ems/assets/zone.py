@@ -21,7 +21,7 @@ from pydantic import Field
 from scipy.linalg import expm
 
 from ems.assets.asset import Asset, Celsius, Entry, NotNegative, Positive, Share
-from ems.assets.outlook import Cost, Outlook, Part, Planned, Port, Slack, both, index_fleet
+from ems.assets.outlook import FLEXING_K, Cost, Outlook, Part, Planned, Port, Slack, both, index_fleet
 from ems.assets.substation import LARGEST_OFFSET_K, Substation, curve_c, emitter_share
 from ems.assets.tables import per_name, per_slot, upper
 from ems.assets.weather_station import irradiance_w_per_m2, outdoor_c
@@ -99,7 +99,6 @@ OFFSET_K = 1.0  # the most we shift a resident's set point
 WARM_ANYWAY_K = 0.3  # this far above all that an offset may ask for, none is needed: the valve is shut
 OFFSET_STEP_K = 0.6  # a smaller change of it is not worth a write: 0.4 took three times as many for nothing gained
 WISHED_K = 0.3  # above an offset that somebody asked for, a room may still be
-FLEXING_K = 0.5  # below the resident's set point; not in a senior residence
 STANDING_K = 1.5  # dwellings that stand as far above their band's lower edge are planned as one at first
 WARM_ENOUGH_K = 1.0  # below the lowest wished limit a room may stand, left alone, to be planned with cooling
 ALWAYS = Opening(days=(1, 2, 3, 4, 5, 6, 7), from_hour=0, until_hour=24)
@@ -642,8 +641,12 @@ def _of_home(planned: Planned, room: Room, asked: float, outlook: Outlook) -> li
         )
     else:
         why = both("tient la consigne du résident", "holds the resident's set point")
-    homes = [home for home in room.members if home.thermostat]
-    return [Setpoint(h.point("setpoint_offset_k"), own_offset_k(h, offset, outlook), why) for h in homes]
+    stands = both("plus froid que demandé : sa consigne tient", "colder than asked: its set point stands")
+    setpoints = []
+    for home in (h for h in room.members if h.thermostat):
+        own, own_why = (0.0, stands) if offset < 0 and outlook.colder_than_asked(home) else (offset, why)
+        setpoints.append(Setpoint(home.point("setpoint_offset_k"), own_offset_k(home, own, outlook), own_why))
+    return setpoints
 
 
 def own_offset_k(home: Dwelling, offset_k: float, outlook: Outlook) -> float:

@@ -106,6 +106,18 @@ def test_an_offset_changes_by_steps_worth_a_write(wanted: float, standing: float
     assert own_offset_k(home, wanted, outlook) == pytest.approx(written)
 
 
+@pytest.mark.parametrize(("measured", "colder"), [(20.4, True), (20.6, False), (None, False)])
+def test_whoever_turned_the_thermostat_up_is_not_asked_to_wait(measured: float | None, colder: bool) -> None:
+    """21 degC asked, half a kelvin below may be waited for: at 20.4 the heat is not put off; unknown is not cold."""
+    home = flat("a/one", 50.0)
+    samples = {home.point("setpoint_c"): good(21.0, HOURLY.start)}
+    if measured is not None:
+        samples[home.point("temperature_c")] = good(measured, HOURLY.start)
+    here = small.district(home)
+    outlook = Outlook(HOURLY, {home.name: home}, Snapshot(HOURLY.start, samples), {}, {}, here.comfort, here.values)
+    assert outlook.colder_than_asked(home) is colder
+
+
 def flat(name: str, surface: float) -> Dwelling:
     return Dwelling(
         name=name, floor=1, surface_m2=surface, rooms=3, orientation="south", prm="30000000000001",
