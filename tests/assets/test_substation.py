@@ -25,7 +25,7 @@ LOOP = Loop(
 )  # fmt: skip
 
 
-def planned(**changes: float) -> Plan:
+def planned(*, asked_c: float = 19.0, **changes: float) -> Plan:
     """A flat of 200 m2 that loses 0.2 kW/K, all of it at 18.5 degC, where its band begins, and 8.5 degC outside."""
     figures = {"heat_limit_kw": 10.0, "pump_kw": 2.0} | changes
     station = Substation(name="house/station", plant="house/pumps", supply="house/meter", **figures)
@@ -35,7 +35,7 @@ def planned(**changes: float) -> Plan:
         house__flat__gains_kw=0.0, house__loop__seawater_temperature_c=16.0,
     )  # fmt: skip
     known = snapshot(
-        house__flat__temperature_c=18.5, house__flat__setpoint_c=19.0, house__loop__temperature_c=16.0
+        house__flat__temperature_c=18.5, house__flat__setpoint_c=asked_c, house__loop__temperature_c=16.0
     )  # fmt: skip
     return plan(here, known, expected, HOURLY)
 
@@ -54,6 +54,15 @@ def test_below_what_is_lost_the_rooms_fall_short_and_say_so() -> None:
     assert result.flow("house/station", "heating_kw") == pytest.approx([1.0] * 24)
     assert result.flow("house/station", "power_kw") == pytest.approx([2.0] * 24)
     assert {s.en for s in result.shortfalls} == {"too cold"}
+
+
+@pytest.mark.parametrize(("asked_c", "as_cool_as_the_load_allows"), [(19.0, True), (19.5, False)])
+def test_while_a_home_is_colder_than_asked_the_water_is_as_warm_as_the_curve(
+    asked_c: float, as_cool_as_the_load_allows: bool
+) -> None:
+    """At 18.5 degC half a kelvin below 19 may be waited for, a whole one below 19.5 not: no less than the curve."""
+    offsets = {s.point: s.value for s in planned(asked_c=asked_c).setpoints}
+    assert (offsets["house/station/heating_curve_offset_k"] < 0) is as_cool_as_the_load_allows
 
 
 def test_its_laws() -> None:
