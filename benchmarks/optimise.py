@@ -147,7 +147,7 @@ class Case:
 
     def solve(self, outlook: Outlook, held: Any, found: Any, threads: tuple[int, ...]) -> None:
         matrix = monolith(outlook, held)
-        for count in threads:
+        for count in (n for n in threads if n in self.hipo):
             ended = aside(hipo, matrix, count)
             self.hipo[count].append(ended.seconds)
             if count == 1:
@@ -448,8 +448,6 @@ def everything(homes: int, more: int, slots: int, rounds: int, with_appsi: bool,
             if number == 0 and all(case.hipo.values()):  # from then on only the better of the two
                 best = min(case.hipo, key=lambda count: case.hipo[count][0])
                 case.hipo = {best: case.hipo[best]}
-        if number == 0 and threads:
-            threads = tuple({count for case in (cold, warm, tight) for count in case.hipo})
 
     def median(values: list[float], over: float | None = 1.0) -> float | None:
         return round(statistics.median(values) / over, 5) if values and over else None
