@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from ems.district import read_district, relocate
+from ems.district import Wire, read_district, relocate
 from ems.loop.site import Site
 from ems.store import Store
 from tests.conftest import absence
@@ -27,6 +27,7 @@ ANALOG_OUTPUT, PRESENT_VALUE, PRIORITY_ARRAY, RELINQUISH_DEFAULT = 1, 85, 87, 10
 CURVE = "mistral/substation/heating_curve_offset_k"
 CHARGER = "parking/point-01/current_limit_a"
 OUR_SLOT = 12
+LOCAL_WITHIN_S = 120.0  # what is promised of a control process that is gone at once and for good
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.wait(timeout=30)
 
 
-def until(process: subprocess.Popen[str], wanted: str, timeout_s: float = 120.0) -> str:
+def until(process: subprocess.Popen[str], wanted: str, timeout_s: float = 300.0) -> str:
     """What a process says on standard error up to a line that holds `wanted`."""
     assert process.stderr is not None
     said, deadline = "", time.monotonic() + timeout_s
@@ -79,6 +80,49 @@ def priority_array(node: str, address: str, instance: int) -> tuple[list[Any], f
     return slots, present[0], default[0]
 
 
+def limit_a(mbpoll: str, charger: Wire) -> float:
+    """What mbpoll reads of a charge point's limit, which is in mA."""
+    line = [mbpoll, "-m", "tcp", "-p", str(charger.bus.port), "-0", "-1", "-q", "-a", str(charger.device.unit)]
+    line += ["-t", "4:int", "-B", "-r", "16640", charger.bus.host]
+    said = subprocess.run(line, capture_output=True, text=True, timeout=20, check=False).stdout
+    return int(re.findall(r"\[16640\]:\s+(\d+)", said)[0]) / 1000
+
+
+def children(process: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def test_others_see_local_control_after_supervisor_and_control_are_killed(
+    small_district: Path, tmp_path: Path, needs_program: Callable[[str, str], str]
+) -> None:
+    mbpoll = needs_program("mbpoll", "apt-get install mbpoll")
+    node = needs_program("node", "apt-get install nodejs")
+    if not (MODULES / "@bacnet-js" / "client").is_dir():
+        absence(f"the BACnet client for node is not in var/npm; install it with: {INSTALL}")
+    wired = relocate(read_district(small_district), NETWORK)
+    curve, charger = wired.wires[CURVE], wired.wires[CHARGER]
+    site = Site(tmp_path / "site")
+    site.folder.mkdir()
+    place = ("--buildings", str(small_district), "--network", str(NETWORK))
+    with started("district", *place, "--weather-file", str(site.weather_file)) as district:
+        until(district, "answer on loopback")
+        with started("run", *place, "--folder", str(site.folder), "--port", "0") as supervisor:
+            until(supervisor, "set points confirmed so far")
+            slots, _, _ = priority_array(node, curve.bus.address, curve.object_id[1])
+            assert slots[OUR_SLOT - 1] is not None
+            [control] = children(supervisor.pid)
+            supervisor.kill()  # first, or it would start another one
+            os.kill(control, signal.SIGKILL)
+        deadline = time.monotonic() + LOCAL_WITHIN_S
+        while True:
+            slots, present, default = priority_array(node, curve.bus.address, curve.object_id[1])
+            local = slots == [None] * 16 and present == default and limit_a(mbpoll, charger) == 10.0
+            if local or time.monotonic() > deadline:
+                break
+            time.sleep(1.0)
+        assert local, (slots, present, limit_a(mbpoll, charger))
+
+
 def test_others_see_what_we_command_and_that_we_let_go(
     small_district: Path, tmp_path: Path, needs_program: Callable[[str, str], str]
 ) -> None:
@@ -92,10 +136,7 @@ def test_others_see_what_we_command_and_that_we_let_go(
     site.folder.mkdir()
 
     def charger_limit_a() -> float:
-        line = [mbpoll, "-m", "tcp", "-p", str(charger.bus.port), "-0", "-1", "-q", "-a", str(charger.device.unit)]
-        line += ["-t", "4:int", "-B", "-r", "16640", charger.bus.host]
-        said = subprocess.run(line, capture_output=True, text=True, timeout=20, check=False).stdout
-        return int(re.findall(r"\[16640\]:\s+(\d+)", said)[0]) / 1000
+        return limit_a(mbpoll, charger)
 
     place = ("--buildings", str(small_district), "--network", str(NETWORK))
     with started("district", *place, "--weather-file", str(site.weather_file)) as district:
@@ -138,10 +179,7 @@ def test_others_see_that_a_shadow_commands_nothing(
             until(run, "set points withheld so far")
             slots, present, default = priority_array(node, curve.bus.address, curve.object_id[1])
             assert slots == [None] * 16 and present == default == 0
-            line = [mbpoll, "-m", "tcp", "-p", str(charger.bus.port), "-0", "-1", "-q", "-a", str(charger.device.unit)]
-            line += ["-t", "4:int", "-B", "-r", "16640", charger.bus.host]
-            said = subprocess.run(line, capture_output=True, text=True, timeout=20, check=False).stdout
-            assert re.findall(r"\[16640\]:\s+(\d+)", said) == ["10000"]  # mA: the charge point's own current
+            assert limit_a(mbpoll, charger) == 10.0  # the charge point's own current
             run.send_signal(signal.SIGINT)
             assert run.wait(timeout=60) == 0
     with Store.read_only(site.store_url) as store:
