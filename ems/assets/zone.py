@@ -26,6 +26,7 @@ from ems.assets.substation import LARGEST_OFFSET_K, Substation, curve_c, emitter
 from ems.assets.tables import per_name, per_slot, upper
 from ems.assets.weather_station import irradiance_w_per_m2, outdoor_c
 from ems.command import Setpoint
+from ems.public_holidays import is_public_holiday
 from ems.series import Floats
 from ems.slots import Slots
 
@@ -67,6 +68,10 @@ class Opening(Entry):
     days: tuple[int, ...] = Field(min_length=1, strict=False)  # YAML has lists only
     from_hour: float = Field(ge=0, le=24)
     until_hour: float = Field(ge=0, le=24)
+    closed_on_holidays: bool | None = Field(
+        default=None,
+        description="nobody comes on French public holidays; left out: true, but for hotels, common rooms and homes",
+    )
 
 
 class Zone(Asset):
@@ -85,6 +90,12 @@ class Zone(Asset):
     cooling_unoccupied_c: Celsius | None = None
     people: int = Field(default=0, ge=0)
 
+    @property
+    def closed_on_holidays(self) -> bool:
+        """Whether nobody comes on a public holiday: as the file says, else by what the zone is used for."""
+        said = self.opening.closed_on_holidays
+        return self.use not in LIVED_IN if said is None else said
+
 
 TYPES = (Dwelling, Zone)
 MEMBERS = (Dwelling,)  # many and alike: planned in groups first
@@ -93,6 +104,7 @@ SUN_ON_MASS_SHARE = (
     0.5  # of the sun that enters falls on floors and walls, the rest warms air and furniture (assumption)
 )
 HOME_M2 = 65.0  # the dwelling-equivalent that comfort is priced by
+LIVED_IN = ("home", "senior-home", "common-room", "hotel")  # on a public holiday too, unless the file says otherwise
 READY_BEFORE_H = 0.5  # rooms are warm (or cool) this long before people come: their model is not the room
 INSIDE_BAND_K = 0.2  # the plan aims this far inside the band: its model is not the room
 OFFSET_K = 1.0  # the most we shift a resident's set point
@@ -231,9 +243,16 @@ def occupied(
 
 
 def open_slots(zone: Zone, outlook: Outlook) -> NDArray[np.bool_]:
-    """In which slots of the plan a zone is open, as its timetable and people say."""
-    closed = outlook.snapshot.closed.get(zone.name, frozenset())
+    """In which slots of the plan a zone is open, as its timetable, the public holidays and people say."""
+    here = ZoneInfo(outlook.time_zone)
+    days = {start.astimezone(here).date() for start in outlook.slots}
+    closed = {day for day in days if is_shut(zone, day, outlook.snapshot.closed, outlook.time_zone)}
     return occupied(zone.opening, outlook.slots, outlook.time_zone, closed)
+
+
+def is_shut(zone: Zone, day: date, closings: Mapping[str, Collection[date]], time_zone: str) -> bool:
+    """Whether nobody comes on a local day, whatever the timetable says: people closed the zone, or it is a holiday."""
+    return day in closings.get(zone.name, ()) or (zone.closed_on_holidays and is_public_holiday(day, time_zone))
 
 
 def temperatures_now_c(known: Mapping[str, Room], outlook: Outlook) -> dict[str, float]:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from ems.assets import Battery, ChargePoint, Feeder, Plant, Substation, Tank, Zone
+from ems.assets.zone import is_shut
 from ems.command import Setpoint
 from ems.district import District
 from ems.snapshot import Snapshot
@@ -23,7 +24,7 @@ WHY = "rule: there is no plan"
 
 def rule_setpoints(district: District, snapshot: Snapshot, at: datetime) -> list[Setpoint]:
     """What shall stand in the slot that begins at `at`, for every point that is ours and wired."""
-    wanted = [*_heat(district), *_zones(district, at), *_electricity(district, snapshot)]
+    wanted = [*_heat(district), *_zones(district, snapshot, at), *_electricity(district, snapshot)]
     return [Setpoint(point, value, WHY) for point, value in wanted if _is_ours(district, point)]
 
 
@@ -44,10 +45,13 @@ def _heat(district: District) -> Iterator[tuple[str, float]]:
         yield home.point("setpoint_offset_k"), 0.0
 
 
-def _zones(district: District, at: datetime) -> Iterator[tuple[str, float]]:
-    zone_of_time = ZoneInfo(district.place.time_zone)
+def _zones(district: District, snapshot: Snapshot, at: datetime) -> Iterator[tuple[str, float]]:
+    time_zone = district.place.time_zone
+    soon = [(at + ahead).astimezone(ZoneInfo(time_zone)) for ahead in (timedelta(0), WARMING_UP)]
     for zone in district.of(Zone).values():
-        occupied = any(_is_open(zone, (at + ahead).astimezone(zone_of_time)) for ahead in (timedelta(0), WARMING_UP))
+        occupied = any(
+            _is_open(zone, local) and not is_shut(zone, local.date(), snapshot.closed, time_zone) for local in soon
+        )
         yield zone.point("occupancy_mode"), OCCUPIED if occupied else UNOCCUPIED
         heat = zone.heating_occupied_c if occupied else zone.heating_unoccupied_c
         yield zone.point("heating_setpoint_c"), heat

@@ -2,7 +2,7 @@
 
 from ems.district.describe import Fact, describe, out_of_date
 from ems.district.device import Authority, BacnetObject, DeviceType, Register, Watchdog, Write
-from ems.district.model import Building, Comfort, District, Label, Place, Values
+from ems.district.model import Building, Comfort, Contact, District, Label, Place, Values
 from ems.district.read import read_district
 from ems.district.refusal import DistrictError, Refusal
 from ems.district.schema import json_schemas, write_schemas
@@ -14,6 +14,7 @@ __all__ = [
     "Building",
     "Bus",
     "Comfort",
+    "Contact",
     "Device",
     "DeviceType",
     "District",

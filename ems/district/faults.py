@@ -5,6 +5,7 @@ Each fault is (key, rest of the sentence).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,13 +22,15 @@ from ems.assets import (
     Tank,
     Zone,
 )
-from ems.district.model import Comfort
+from ems.district.model import Comfort, Contact
 from ems.market import Contract
 
 Found = Iterator[tuple[str, str]]
 
 HYGIENE_C = 55.0  # the least that leaves a recirculated hot-water tank (arrêté of 30 Nov 2005)
 DEADBAND_K = 2.0  # heating and cooling stand at least so far apart
+PHONE = re.compile(r"\+?[0-9][0-9 .-]*")  # no (0) after +33: dialled, it leads nowhere
+FEWEST_DIGITS, MOST_DIGITS = 4, 15  # a French short number; the longest of ITU-T E.164
 WAKE_A = 6.0  # below, a car does not charge (IEC 61851-1)
 
 
@@ -145,6 +148,19 @@ def comfort_faults(comfort: Comfort) -> Found:
             "cooling_c",
             f"is {comfort.cooling_c:g}; {DEADBAND_K:g} K above the ceiling of heating, so at least {least:g}",
         )
+
+
+def contact_faults(contact: Contact) -> Found:
+    """What nobody could read, or dial."""
+    for key in ("label", "hours"):
+        label = getattr(contact, key)
+        yield from (
+            (f"{key}.{language}", "is empty; residents read it, write it in both languages")
+            for language in ("fr", "en")
+            if not getattr(label, language).strip()
+        )
+    if not (PHONE.fullmatch(contact.phone) and FEWEST_DIGITS <= len(contact.dialled.lstrip("+")) <= MOST_DIGITS):
+        yield "phone", f"is {contact.phone!r}; write what is dialled, as '04 91 00 00 00' or '+33 4 91 00 00 00'"
 
 
 def time_zone_faults(time_zone: str) -> Found:

@@ -59,6 +59,19 @@ class Values(Entry):
     leaving_plan_per_kwh: float = Field(ge=0)  # for changing the previous plan
 
 
+class Contact(Entry):
+    """Who answers residents when something does not wait; shown on each of their pages."""
+
+    label: Label = Field(description="who answers, as On-call technician")
+    phone: str = Field(description="telephone number as people read it, in quotes")
+    hours: Label = Field(description="when somebody answers")
+
+    @property
+    def dialled(self) -> str:
+        """The number as a telephone dials it: digits, after a + perhaps."""
+        return "".join(c for c in self.phone if c in "+0123456789")
+
+
 class DistrictFile(Entry):
     """`district.yaml`."""
 
@@ -68,6 +81,7 @@ class DistrictFile(Entry):
     place: Place
     comfort: dict[str, Comfort]
     values: Values
+    contact: Contact | None = None
 
 
 class DwellingLine(Entry):
@@ -175,6 +189,7 @@ class District:
     place: Place
     comfort: dict[str, Comfort]
     values: Values
+    contact: Contact | None = None
     buildings: dict[str, Building] = field(default_factory=dict)
     assets: dict[str, Asset] = field(default_factory=dict)
     contracts: dict[str, Contract] = field(default_factory=dict)

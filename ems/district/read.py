@@ -12,13 +12,14 @@ from pydantic import BaseModel, ValidationError
 from ems.assets import Asset, ChargePoint, Dwelling, Feeder, Loop, Plant, Substation, Supply, Zone
 from ems.district.device import BacnetObject, DeviceType
 from ems.district.document import Document, UnreadableError, read_document
-from ems.district.faults import asset_faults, comfort_faults, contract_faults, time_zone_faults
+from ems.district.faults import asset_faults, comfort_faults, contact_faults, contract_faults, time_zone_faults
 from ems.district.model import Building, BuildingFile, BusEntry, DeviceEntry, District, DistrictFile
 from ems.district.refusal import DistrictError, KeyPath, Refusal, explain_all, near
 from ems.district.schema import json_schema
 from ems.district.wiring import Bus, Device, Serial, Wire
 from ems.market import Contract
 from ems.points import is_name
+from ems.public_holidays import country_of
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -115,6 +116,7 @@ class _Reader:
             place=head.place,
             comfort=head.comfort,
             values=head.values,
+            contact=head.contact,
             buildings={n: Building(n, b.label, b.use, b.note) for n, b in buildings.items()},
             assets=self.assets,
             contracts=contracts,
@@ -163,8 +165,19 @@ class _Reader:
         for use, comfort in head.comfort.items():
             for key, problem in comfort_faults(comfort):
                 self.refuse(file, f"comfort.{use}.{key}", problem)
+        if head.contact is not None:
+            for key, problem in contact_faults(head.contact):
+                self.refuse(file, f"contact.{key}", problem)
         used: dict[str, str] = {}
         for name, asset in self.assets.items():
+            if isinstance(asset, Zone) and asset.opening.closed_on_holidays and not country_of(head.place.time_zone):
+                building, _, rest = name.partition("/")
+                self.refuse(
+                    f"{self.folder.name}/{building}.yaml",
+                    f"assets.{rest}.opening.closed_on_holidays",
+                    f"is true, but whose holidays are kept where the clock is {head.place.time_zone} is not known; "
+                    "leave it out, and add closing days",
+                )
             if isinstance(asset, Zone | Dwelling):
                 used.setdefault(asset.use, name)
         for use, name in used.items():

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
 from zoneinfo import ZoneInfo
 
-import holidays
 import numpy as np
 from numpy.typing import NDArray
 from statsmodels.duration.survfunc import SurvfuncRight
@@ -21,6 +19,7 @@ from statsmodels.duration.survfunc import SurvfuncRight
 from ems.assets import ChargePoint
 from ems.assets.charging import OUTCOMES
 from ems.district import District
+from ems.public_holidays import public_holidays
 from ems.series import Floats, History
 from ems.slots import SLOT
 from ems.snapshot import Session, Snapshot
@@ -165,9 +164,4 @@ def _stays(seen: list[tuple[float, float, bool, float, bool]]) -> Stays:
 
 def is_working(local: datetime) -> bool:
     """Monday to Friday, no public holiday."""
-    return local.weekday() < 5 and local.date() not in _public_holidays(local.year)
-
-
-@cache
-def _public_holidays(year: int) -> frozenset[object]:
-    return frozenset(holidays.country_holidays("FR", years=year))
+    return local.weekday() < 5 and local.date() not in public_holidays("FR", local.year, local.year)

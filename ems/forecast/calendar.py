@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 
-import holidays
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from vacances_scolaires_france import SchoolHolidayDates
 
+from ems.public_holidays import PARIS, country_of, public_holidays
 from ems.slots import Slots
 
 Ints = NDArray[np.int64]
@@ -71,7 +71,6 @@ COUNTRIES_BY_OFFSET = {
 }  # fmt: skip
 
 
-PARIS = "Europe/Paris"
 SCHOOL_ZONE = "B"  # Aix-Marseille's
 NOBODY = "none"  # the country without holidays
 
@@ -93,8 +92,7 @@ def calendar(slots: Slots, time_zone: str, country: str | None = None) -> Calend
     day = local // (86400 // step)
     weekday = (day + 3) % 7 + 1  # 1970-01-01 was a Thursday
     kind = np.where(weekday == 6, SATURDAY, np.where(weekday == 7, SUNDAY, WORKDAY))
-    if country is None and time_zone == PARIS:
-        country = "FR"
+    country = country_of(time_zone) if country is None else country
     if country is not None and country != NOBODY:
         kind = np.where(np.isin(day, holiday_days(country, int(wall[0].year), int(wall[-1].year))), SUNDAY, kind)
     hour = (local % (86400 // step) + 0.5) * step / 3600
@@ -107,7 +105,7 @@ def calendar(slots: Slots, time_zone: str, country: str | None = None) -> Calend
 @lru_cache(maxsize=64)
 def holiday_days(country: str, first_year: int, last_year: int) -> Ints:
     """Days since 1970 that are public holidays in a country (all of it)."""
-    days = holidays.country_holidays(country, years=range(first_year, last_year + 1))
+    days = public_holidays(country, first_year, last_year)
     return np.array(sorted((pd.Timestamp(d) - pd.Timestamp(0)).days for d in days), dtype=np.int64)
 
 

@@ -83,15 +83,15 @@ def cold_water_c(tank: Tank, calendar: Calendar) -> Floats:
 def zone_gains_kw(zone: Zone, calendar: Calendar, closed: NDArray[np.bool_] | bool = False) -> Floats:
     """Heat of people and equipment of a large zone, kW: its design mean while open, a base when shut."""
     full_kw = zone.fabric.gains_w_per_m2 * zone.surface_m2 / 1000
+    holiday = (calendar.kind == SUNDAY) & (calendar.weekday != 7)
     if zone.use == "hotel":
         present = _at(_HOTEL_PRESENT, calendar.hour)
     else:
         opening = zone.opening
         comes = np.clip((calendar.hour - opening.from_hour) / 1.2, 0, 1)
         goes = np.clip((opening.until_hour - calendar.hour) / 1.5, 0, 1)
-        shut = (calendar.kind == SUNDAY) & (calendar.weekday != 7) & (zone.use != "common-room")  # a public holiday
-        present = comes * goes * np.isin(calendar.weekday, opening.days) * ~shut
-    present = np.where(closed, 0.0, present)
+        present = comes * goes * np.isin(calendar.weekday, opening.days)
+    present = np.where(closed | (holiday & zone.closed_on_holidays), 0.0, present)
     return np.asarray(full_kw * (NIGHT_GAIN_SHARE + (1 - NIGHT_GAIN_SHARE) * present))
 
 

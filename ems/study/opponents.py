@@ -10,12 +10,10 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import holidays
 import numpy as np
 import yaml
 
@@ -25,6 +23,7 @@ from ems.command import Setpoint
 from ems.district import District
 from ems.market import prices
 from ems.optimise import Plan
+from ems.public_holidays import is_public_holiday
 from ems.series import Forecast, History
 from ems.slots import SLOT, Slots
 from ems.snapshot import Snapshot
@@ -199,7 +198,7 @@ class Rules(Local):
         for days in (0, 1):  # today's opening, or tomorrow's when it is started before midnight
             local = (at + timedelta(days=days)).astimezone(self.zone)
             if local.isoweekday() not in zone.opening.days or (
-                is_holiday(local.date()) and zone.use not in ALWAYS_OPEN
+                zone.closed_on_holidays and is_public_holiday(local.date(), self.zone.key)
             ):
                 continue
             hour = local.hour + local.minute / 60 - 24.0 * days
@@ -279,16 +278,6 @@ class Rules(Local):
 
 
 SLOT_H = SLOT / timedelta(hours=1)
-ALWAYS_OPEN = ("hotel", "common-room")
-
-
-@cache
-def _holidays(year: int) -> frozenset[date]:
-    return frozenset(holidays.country_holidays("FR", years=year))
-
-
-def is_holiday(day: date) -> bool:
-    return day in _holidays(day.year)
 
 
 def shared_current_a(feeder: Feeder, sharing: Mapping[str, ChargePoint]) -> dict[str, float]:

@@ -12,11 +12,13 @@ from ems.assets import Dwelling, Fabric, Opening, Zone
 from ems.assets.outlook import Outlook
 from ems.assets.zone import (
     Step,
+    ZoneUse,
     band_c,
     cooling_limit_c,
     mass_now_c,
     next_temperatures_c,
     occupied,
+    open_slots,
     own_offset_k,
     rooms,
     share_out,
@@ -72,6 +74,36 @@ def test_nobody_comes_on_a_closing_day_of_the_local_clock() -> None:
     always = Opening(days=(1, 2, 3, 4, 5, 6, 7), from_hour=0, until_hour=24)
     found = occupied(always, slots, "Europe/Paris", {date(2026, 3, 3)})
     assert found.tolist() == [True] * 11 + [False] * 13
+
+
+@pytest.mark.parametrize(
+    ("use", "said", "day", "comes"),
+    [
+        ("offices", None, 14, False),  # Tuesday 14 July 2026
+        ("school", None, 14, False),
+        ("offices", None, 15, True),
+        ("offices", True, 14, False),
+        ("offices", False, 14, True),
+        ("shops", False, 14, True),
+        ("hotel", None, 14, True),
+        ("common-room", None, 14, True),
+        ("hotel", True, 14, False),
+    ],
+)
+def test_offices_and_schools_are_shut_on_public_holidays(
+    use: ZoneUse, said: bool | None, day: int, comes: bool
+) -> None:
+    """Open from 8 to 19 h in Paris: in summer the eleven hours from 6 h UTC."""
+    opening = Opening(days=(1, 2, 3, 4, 5), from_hour=8, until_hour=19, closed_on_holidays=said)
+    zone = Zone(name="a/desks", use=use, surface_m2=1000, substation="a/station", fabric=FABRIC, opening=opening)
+    slots = Slots(datetime(2026, 7, day, tzinfo=UTC), 22, 60)
+    here = small.district(zone)
+    outlook = Outlook(
+        slots, {zone.name: zone}, Snapshot(slots.start, {}), {}, {}, here.comfort, here.values, "Europe/Paris"
+    )
+    assert np.flatnonzero(open_slots(zone, outlook)).tolist() == (list(range(6, 17)) if comes else [])
+    # Whose holidays are kept elsewhere is not known: the timetable holds.
+    assert open_slots(zone, replace(outlook, time_zone="Europe/Rome")).sum() == 11
 
 
 def test_what_is_cooled_is_cool_half_an_hour_before_people_come() -> None:

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ems.assets import Tank
+from ems.assets import Tank, Zone
 from ems.command import Command, Setpoint
 from ems.dispatch import due, heartbeats, permit, verify
 from ems.dispatch.due import shaped, step_of
+from ems.dispatch.rules import rule_setpoints
 from ems.district import District
 from ems.points import Quality, Sample
 from ems.snapshot import Override, Snapshot
@@ -54,6 +55,23 @@ def test_a_set_point_that_stands_is_not_written_again(district: District) -> Non
     # A reboot put it back to 0: it is written again.
     moved = snapshot({OFFSET: 0.0})
     assert len(due(wanted, district=district, snapshot=moved, standing={OFFSET: 0.5}, expires_at=SOON)) == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "closed", "mode"),
+    [
+        (datetime(2026, 7, 15, 8, tzinfo=UTC), False, 2.0),  # a Wednesday, ten in Paris
+        (datetime(2026, 7, 14, 8, tzinfo=UTC), False, 3.0),  # the day before, a public holiday
+        (datetime(2026, 7, 15, 8, tzinfo=UTC), True, 3.0),
+    ],
+)
+def test_without_a_plan_too_an_office_is_shut_on_holidays_and_closing_days(
+    district: District, at: datetime, closed: bool, mode: float
+) -> None:
+    offices = next(n for n, z in district.of(Zone).items() if z.use == "offices")
+    seen = replace(snapshot({}), closed={offices: frozenset({at.date()})} if closed else {})
+    wanted = {s.point: s.value for s in rule_setpoints(district, seen, at)}
+    assert wanted[f"{offices}/occupancy_mode"] == mode
 
 
 def test_a_large_change_is_taken_in_steps(district: District) -> None:

@@ -263,6 +263,54 @@ EXAMPLES = [
         ("holds 8; write 1 to 7",),
     ),
     Broken(
+        "holidays now and then",
+        "court.yaml",
+        "from_hour: 8, until_hour: 18}",
+        "from_hour: 8, until_hour: 18, closed_on_holidays: sometimes}",
+        "assets.studio.opening.closed_on_holidays",
+        ("is 'sometimes'", "write true or false"),
+    ),
+    Broken(
+        "number nobody can dial",
+        "district.yaml",
+        "04 65 71 00 01",
+        "+33 (0)4 65 71 00 01",
+        "contact.phone",
+        ("is '+33 (0)4 65 71 00 01'", "write what is dialled, as '04 91 00 00 00'"),
+    ),
+    Broken(
+        "number half written",
+        "district.yaml",
+        "04 65 71 00 01",
+        "04",
+        "contact.phone",
+        ("is '04'", "write what is dialled"),
+    ),
+    Broken(
+        "number without quotes",
+        "district.yaml",
+        '"04 65 71 00 01"',
+        "465710001",
+        "contact.phone",
+        ("is 465710001", "write a text, in quotes"),
+    ),
+    Broken(
+        "hours in one language",
+        "district.yaml",
+        "en: from 8 to 18 h",
+        'en: ""',
+        "contact.hours.en",
+        ("is empty; residents read it, write it in both languages",),
+    ),
+    Broken(
+        "nobody to call",
+        "district.yaml",
+        '  phone: "04 65 71 00 01"\n',
+        "",
+        "contact.phone",
+        ("is missing; add it: telephone number as people read it, in quotes",),
+    ),
+    Broken(
         "comfort upside down",
         "district.yaml",
         "home: {floor_c: 18, default_c: 19",
@@ -671,6 +719,20 @@ def test_refuses_with_file_key_and_remedy(example: Broken, tmp_path: Path) -> No
     for words in example.says:
         assert words in refusal.problem, str(refusal)
     assert str(refusal).startswith(f"site/{example.file}:")
+
+
+def test_holidays_are_promised_only_where_it_is_known_whose_they_are(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(MINI, site)
+    court, district = site / "court.yaml", site / "district.yaml"
+    court.write_text(COURT.replace("until_hour: 18}", "until_hour: 18, closed_on_holidays: true}"))
+    read_district(site)
+    district.write_text(district.read_text().replace("altitude_m: 10}", "altitude_m: 10, time_zone: Europe/Rome}"))
+    [refusal] = refusals(site)
+    assert (refusal.file, refusal.key) == ("site/court.yaml", "assets.studio.opening.closed_on_holidays")
+    assert "the clock is Europe/Rome is not known; leave it out, and add closing days" in refusal.problem
+    court.write_text(COURT)
+    read_district(site)
 
 
 def test_titles_are_unique_and_many() -> None:

@@ -5,7 +5,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from ems.assets import Fabric, Opening, Zone
+from ems.assets.zone import ZoneUse
 from ems.forecast.calendar import SUNDAY, WORKDAY, calendar
+from ems.forecast.typical import zone_gains_kw
 from ems.slots import Slots
 
 
@@ -21,6 +24,23 @@ def test_school_holidays_of_zone_b_are_known_and_public_ones_are_sundays() -> No
     assert at_noon(2026, 3, 4) == (WORKDAY, False)
     assert at_noon(2026, 7, 14) == (SUNDAY, True)
     assert at_noon(2026, 11, 11) == (SUNDAY, False)
+
+
+@pytest.mark.parametrize(
+    ("use", "said", "share"), [("offices", None, 0.12), ("shops", False, 1), ("hotel", True, 0.12)]
+)
+def test_whoever_stays_shut_on_a_public_holiday_gets_no_heat_of_people(
+    use: ZoneUse, said: bool | None, share: float
+) -> None:
+    """At noon of Tuesday 14 July 2026, of 1000 m2 with 3 W/m2 of people: all of it, or what burns at night."""
+    fabric = Fabric(
+        loss_w_per_k_m2=1.0, light_wh_per_k_m2=15, mass_wh_per_k_m2=50, coupling_w_per_k_m2=6.5,
+        solar_aperture_share=0.03, gains_w_per_m2=3, heating_w_per_m2=40,
+    )  # fmt: skip
+    opening = Opening(days=(1, 2, 3, 4, 5), from_hour=8, until_hour=19, closed_on_holidays=said)
+    zone = Zone(use=use, surface_m2=1000, substation="a/station", fabric=fabric, opening=opening)
+    noon = calendar(Slots(datetime(2026, 7, 14, 10, tzinfo=UTC), 1), "Europe/Paris")
+    assert zone_gains_kw(zone, noon) == pytest.approx(3 * share)
 
 
 def test_where_the_clock_is_not_of_paris_no_school_is_spoken_of() -> None:

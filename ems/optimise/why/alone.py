@@ -16,7 +16,7 @@ import numpy as np
 from ems.assets import Battery, BikeRoom, ChargePoint, Deferrable, Dwelling, Feeder, Zone
 from ems.assets.deferrable import length_of, tasks
 from ems.assets.tank import next_energy_kwh
-from ems.assets.zone import Room, asked_c, next_temperatures_c, occupied, rooms
+from ems.assets.zone import Room, asked_c, next_temperatures_c, open_slots, rooms
 from ems.optimise.matrix import Positions
 from ems.optimise.why.whole import Whole
 from ems.series import Floats
@@ -226,7 +226,7 @@ def thermostat_kw(whole: Whole, known: dict[str, Room]) -> tuple[dict[str, Float
             band = outlook.comfort[room.use]
             warm[i] = min(max(asked[name], band.floor_c), band.ceiling_c)
             continue
-        zone, open_now = room.zone, occupied(room.zone.opening, outlook.slots, outlook.time_zone)
+        zone, open_now = room.zone, open_slots(room.zone, outlook)
         warm[i] = np.where(open_now, zone.heating_occupied_c, zone.heating_unoccupied_c)
         if zone.cooling_occupied_c is not None:
             closed = zone.cooling_unoccupied_c

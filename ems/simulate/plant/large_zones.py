@@ -68,7 +68,7 @@ class LargeZones:
         hour = day.local_hour
         for k, zone in enumerate(self.zones):
             opening = zone.opening
-            closed = day.holiday & (zone.use not in ("hotel", "common-room"))
+            closed = day.holiday & zone.closed_on_holidays
             opens = np.isin(day.weekday, opening.days) & ~closed
             holiday = day.local_date.month == 8 and zone.use in ("offices", "creche", "school")
             full = 0.5 if holiday else 1.0
