@@ -18,6 +18,7 @@ from vacances_scolaires_france import SchoolHolidayDates
 from ems.assets import Zone
 from ems.market import Contract
 from ems.market.contract import period_at
+from ems.public_holidays import country_of
 from ems.store import Closing, People
 from ems.web.access import Permission
 from ems.web.consumption import today
@@ -110,9 +111,17 @@ class Calendars:
             today=day,
             contracts=contracts,
             rooms=self._rooms(),
+            resting=self._resting(visit),
             known_until=school_known_until(),
             labels=LABELS,
         )
+
+    def _resting(self, visit: Visit) -> list[str]:
+        """Rooms to which nobody comes on a public holiday, as people name them; none where it is not known whose."""
+        if country_of(self.pages.district.place.time_zone) is None:
+            return []
+        zones = self.pages.district.of(Zone)
+        return [self.pages.asset_name(n, visit.words) for n in self.rooms if zones[n].closed_on_holidays]
 
     def _rooms(self) -> list[tuple[str, Row, Row]]:
         """Rooms that are used by the hour: their mode now, and their temperature."""

@@ -171,6 +171,8 @@ def test_the_calendar_knows_holidays_schools_and_clocks(filled: FilledSite) -> N
     text = page(filled, "/manager/calendar?lang=fr")
     for told in ("Armistice", "Vacances de Noël", "un jour de 25 heures", "lun. 29 mars"):
         assert told in text, told
+    shut = text.split("Les jours fériés, restent fermés : ")[1].split("Jours de fermeture")[0]
+    assert "Crèche" in shut and "Hôtel" not in shut
     assert text.index("un jour de 25 heures") < text.index("Armistice") < text.index("Vacances de Noël")
 
 

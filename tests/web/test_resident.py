@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from html import unescape
 from xml.etree import ElementTree
 
 import pytest
+from fastapi.testclient import TestClient
 
-from tests.web.conftest import FilledSite
+from ems.district import District
+from ems.store import People
+from ems.web import create_app
+from tests.web.conftest import FilledSite, sign_in
+from tests.web.minute import NOW
 from tests.web.test_pages import text_of
 from tests.web.weeks import HOME
 
@@ -101,6 +108,27 @@ def test_a_statement_tells_readings_and_what_they_come_to(filled: FilledSite) ->
         assert client.get(f"/my-home/statement/{path}").status_code == 404
     # Nobody agreed to anything in the other home: its statement is there all the same.
     assert filled.client("calanques/flat-0101").get("/my-home/statement/2026-09").status_code == 200
+
+
+def test_whom_to_call_stands_first_in_help_and_below_every_page(filled: FilledSite) -> None:
+    answer = page(filled, "/my-home/help?lang=fr")
+    told = "Astreinte chauffage et eau chaude : 04 65 71 00 00 7 jours sur 7, 24 heures sur 24"
+    assert text_of(answer).split("Aide")[-1].lstrip().startswith(told)
+    assert 'href="tel:0465710000"' in answer and "appelez le 112" in answer
+    assert told in text_of(page(filled, "/my-home?lang=fr"))
+    assert "tel:" not in filled.client("manager").get("/manager").text + filled.client().get("/").text
+
+
+def test_where_nobody_is_on_call_no_number_is_shown(store_url: str, district: District, people: People) -> None:
+    client = TestClient(create_app(store_url, lambda: NOW, replace(district, contact=None), people))
+    assert sign_in(client, people.invite("a resident", "resident", HOME, NOW)).status_code == 303
+    text = client.get("/my-home/help?lang=en").text
+    assert "tel:" not in text and "call 112" in text and "I am cold" in text
+
+
+def test_words_are_explained_in_both_languages(filled: FilledSite) -> None:
+    assert "An amount of energy. A washing machine" in text_of(page(filled, "/my-home/help?lang=en"))
+    assert "Une quantité d'énergie. Une machine à laver" in unescape(page(filled, "/my-home/help?lang=fr"))
 
 
 def test_a_day_without_data_says_so(filled: FilledSite) -> None:
