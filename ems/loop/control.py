@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from ems.bms import FieldLink, ShadowField
@@ -29,7 +30,7 @@ from ems.loop.bell import Bell
 from ems.loop.checks import DeviceChecks
 from ems.loop.clock import Clock, FastClock, RealClock
 from ems.loop.events import Event, OnEvent, Settings, Totals
-from ems.loop.forecasts import believed
+from ems.loop.forecasts import believed, for_people
 from ems.loop.hands import Delivery, Hands, release_of
 from ems.loop.homes import Homes
 from ems.loop.lead import Lead, NotLeaderError, seconds_awake_or_not
@@ -462,7 +463,10 @@ class Control:
         forecasts, refused = believed(forecasts, history)
         self.watch.only("forecast-refused", refused, "the forecast of {} can be believed again")
         self.totals.cold_starts = sum(1 for f in forecasts.values() if f.model.startswith("climatology"))
-        return forecasts
+        if not forecasts:  # of a planner that keeps them to itself
+            return forecasts
+        besides = partial(for_people, self.district, history, forecasts, slots, now)
+        return forecasts | (await asyncio.to_thread(besides) if self.settings.threads else besides())
 
     async def _weather(self, now: datetime) -> dict[str, Forecast]:
         path = self.settings.weather_file

@@ -1,13 +1,21 @@
-"""What a forecast may say: one that has run away is not planned on, and what stands in its place is named."""
+"""What a forecast may say: one that has run away is not planned on, and what stands in its place is named.
+
+And what is forecast for people alone, from what the plan was made on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 
+from ems.district import District
+from ems.estimate.arrivals import expected_traffic
+from ems.forecast.sums import summed
 from ems.series import Floats, Forecast, History
+from ems.slots import Slots
 
 # Times the largest value of the known past. Generous, for the first cold day after a mild month may take several times
 # what the month took; a model that has run away is off by more.
@@ -35,6 +43,13 @@ def believed(forecasts: Mapping[str, Forecast], history: History) -> tuple[dict[
         refused[point] = f"{why}; last week stands in"
         kept[point] = _last_week(forecast, past, why)
     return kept, refused
+
+
+def for_people(
+    district: District, history: History, forecasts: Mapping[str, Forecast], slots: Slots, issued_at: datetime
+) -> dict[str, Forecast]:
+    """What no plan asks for: the sums of buildings and district, and the cars that will come and go."""
+    return summed(district, history, forecasts) | expected_traffic(district, history, slots, issued_at)
 
 
 def _largest(past: Floats) -> float | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Withheld, Written
 from ems.dispatch import Deviation
+from ems.estimate.arrivals import QUANTITIES as OF_CARS
 from ems.optimise import Plan
 from ems.points import Quality, Sample
 from ems.series import Floats, Forecast
@@ -161,8 +162,8 @@ def decision(
 
 
 def _doubt(forecast: Forecast) -> dict[str, list[float]]:
-    """The 10 and 90 % quantiles of electric powers, from which pages draw how sure a plan is; of nothing else."""
-    if not forecast.point.endswith("/power_kw"):
+    """The 10 and 90 % quantiles of electric powers and of cars, from which pages draw how sure they are."""
+    if forecast.point.rpartition("/")[2] not in ("power_kw", *OF_CARS):
         return {}
     return {"low": _rounded(forecast.low), "high": _rounded(forecast.high)}
 

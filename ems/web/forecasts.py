@@ -2,7 +2,7 @@
 
 The decision made when a day begins says what was expected of it; those of the last days, one after the other, are
 compared with the readings and with what the same time a week before would have said. The sum of a building's homes is
-shown, never a home.
+shown, never a home; and what is added up of them, and the cars that come to a group of charge points and leave it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from typing import Any
 import numpy as np
 from fastapi import HTTPException, Response
 
-from ems.assets import BaseLoad, Photovoltaic
+from ems.district.electricity import EVERYTHING, SUM, sums, uncommanded
+from ems.estimate.arrivals import QUANTITIES as OF_CARS
+from ems.estimate.arrivals import traffic, traffic_points
+from ems.estimate.habits import habit_points
 from ems.series import Floats, scaled_sum
 from ems.slots import SLOT, Slots, as_utc, slot_number
 from ems.store import StoreError
@@ -38,7 +41,7 @@ ENOUGH_FLATS = 0.5  # of a building's, that a sum is made of
 NAMES = (
     "regression with trees", "regression", "boosted trees", "plane of array", "same time last week",
     "mean of four weeks", "mean of like days", "yesterday", "climatology", "better than naive", "not believed",
-    "learnt",
+    "learnt", "sum of its meters", "quantiles of like days",
 )  # fmt: skip
 REASONS = (
     "Some of the meter's values were not believed, and not learnt from.",
@@ -90,6 +93,7 @@ class MeterView:
     """One meter of the page; `score` is None where too little can be compared."""
 
     point: str
+    title: str
     figure: Figure | None
     score: Score | None
     model: str
@@ -114,18 +118,22 @@ class Forecasts:
         except StoreError:
             found = []
         return self.pages.page(
-            visit, "manager_forecasts.html", groups=list(groups), chosen=chosen, meters=found, days=DAYS
+            visit, "manager_forecasts.html", groups=list(groups), chosen=chosen, meters=found, days=DAYS, all=EVERYTHING
         )
 
 
 def meter_groups(pages: Pages) -> dict[str, list[str]]:
-    """The electric meters that are forecast, by building, buildings that have some."""
-    district = pages.district
-    homes = dict.fromkeys(d.building for d in district.dwellings.values())
-    points = {f"{b}/homes/power_kw": b for b in homes}
-    assets = (*district.of(BaseLoad).values(), *district.of(Photovoltaic).values())
-    points |= {a.point("power_kw"): a.building for a in assets}
-    return {b: found for b in district.buildings if (found := [p for p, of in points.items() if of == b])}
+    """What is forecast of electricity and of cars, the whole district first and then by building."""
+    district, added = pages.district, sums(pages.district)
+    meters = uncommanded(district)
+    cars: dict[str, list[str]] = {}
+    for (building, _), points in traffic_points(district).items():
+        cars[building] = [*cars.get(building, []), *points]
+    found = {
+        b: [p for p in (f"{b}/{SUM}",) if p in added] + meters.get(b, []) + cars.get(b, [])
+        for b in (EVERYTHING, *district.buildings)
+    }
+    return {b: points for b, points in found.items() if points}
 
 
 def meters(pages: Pages, visit: Visit, points: Sequence[str]) -> list[MeterView]:
@@ -143,18 +151,21 @@ def meters(pages: Pages, visit: Visit, points: Sequence[str]) -> list[MeterView]
             for point in points:
                 if (issue := _issue(record, point, begins[0])) is not None:
                     issues[point].append(issue)
-    measured = {p: _measured(pages, p, Slots(slots.start - WEEK * SLOT, slots.count + WEEK)) for p in points}
     known = int(np.clip((pages.now() - slots.start) / SLOT, 0, slots.count))
+    ended = _measured(pages, points, Slots(slots.start - WEEK * SLOT, known + WEEK))
+    measured = {p: np.append(values, np.full(slots.count - known, np.nan)) for p, values in ended.items()}
     found = []
     for point in points:
         expected, truth, naive = joined(issues[point], slots.count), measured[point][WEEK:], measured[point][:-WEEK]
-        truth = np.where(np.arange(slots.count) < known, truth, np.nan)
         last = issues[point][-1] if issues[point] else None
         shown = slice(at[DAYS - 1], slots.count)
         found.append(
             MeterView(
                 point,
-                _figure(expected[:, shown], truth[shown], slots.at(shown.start), known - shown.start, visit.words),
+                title(point, pages, visit.words),
+                _figure(
+                    point, expected[:, shown], truth[shown], slots.at(shown.start), known - shown.start, visit.words
+                ),
                 score(expected[:, : at[DAYS]], truth[: at[DAYS]], naive[: at[DAYS]]),
                 "" if last is None else told(last.model, visit.words),
                 "" if last is None else last.fallback,
@@ -162,6 +173,22 @@ def meters(pages: Pages, visit: Visit, points: Sequence[str]) -> list[MeterView]
             )
         )
     return found
+
+
+def title(point: str, pages: Pages, words: Words) -> str:
+    """What a meter, a sum or a group of charge points is called."""
+    asset, _, quantity = point.rpartition("/")
+    if point.endswith(f"/{SUM}"):
+        return words.text("Electricity together, less the sun's; without what is commanded")
+    if quantity not in OF_CARS:
+        return pages.asset_name(asset, words)
+    of = words.text("shared cars") if asset.endswith("/shared-cars") else words.text("charge points")
+    told = {
+        "arrivals_count": words.text("cars that come, each hour"),
+        "departures_count": words.text("cars that leave, each hour"),
+        "arriving_kwh": words.text("what those take that come, kWh each hour"),
+    }
+    return words.text("{group}: {what}", group=of, what=told[quantity])
 
 
 def _begin(pages: Pages, day: date) -> datetime:
@@ -238,7 +265,17 @@ def told(model: str, words: Words) -> str:
     return re.sub(names, lambda m: words.text(m[0]), model)
 
 
-def _measured(pages: Pages, point: str, slots: Slots) -> Floats:
+def _measured(pages: Pages, points: Sequence[str], slots: Slots) -> dict[str, Floats]:
+    """What came, by point; of a sum NaN where one of its meters is not known."""
+    added, electric = sums(pages.district), [p for p in points if p.rpartition("/")[2] not in OF_CARS]
+    parts = {p: _power(pages, p, slots) for p in dict.fromkeys(m for e in electric for m in added.get(e, [e]))}
+    found = {e: np.sum([parts[m] for m in added.get(e, [e])], axis=0) for e in electric}
+    if len(found) < len(points):
+        found |= traffic(pages.district, pages.store.history(habit_points(pages.district), slots))
+    return found
+
+
+def _power(pages: Pages, point: str, slots: Slots) -> Floats:
     """Mean power of each slot, kW; of `homes` the kept sum of the flats, or else the sum of what is kept of each."""
     building, _, rest = point.partition("/")
     kept = np.asarray(pages.store.history([point], slots).values[point])
@@ -249,7 +286,7 @@ def _measured(pages: Pages, point: str, slots: Slots) -> Floats:
     return np.where(np.isfinite(kept), kept, scaled_sum(np.stack([history.values[f] for f in flats]), ENOUGH_FLATS))
 
 
-def _figure(expected: Floats, truth: Floats, start: datetime, now: int, words: Words) -> Figure | None:
+def _figure(point: str, expected: Floats, truth: Floats, start: datetime, now: int, words: Words) -> Figure | None:
     """Band, median and what came; None where nothing was expected. The drawing ends with the last that was expected."""
     known = np.flatnonzero(np.isfinite(expected[1]))
     if not len(known):
@@ -258,13 +295,18 @@ def _figure(expected: Floats, truth: Floats, start: datetime, now: int, words: W
     low, median, high, came = (
         [float(v) if np.isfinite(v) else None for v in row[:count]] for row in (*expected, truth)
     )
+    quantity = point.rpartition("/")[2]
     title = words.text("Expected a day ahead and measured, kW")
+    if quantity in OF_CARS:
+        title = words.text("Expected a day ahead and measured, each hour")
     heard = [v for v in came if v is not None]
     description = words.text(
         "Expected {low} to {high}; measured {measured}.",
-        low=words.power(float(np.nanmin(expected[1]))),
-        high=words.power(float(np.nanmax(expected[1]))),
-        measured=words.text("nothing") if not heard else f"{words.power(min(heard))} – {words.power(max(heard))}",
+        low=words.value(quantity, float(np.nanmin(expected[1]))),
+        high=words.value(quantity, float(np.nanmax(expected[1]))),
+        measured=words.text("nothing")
+        if not heard
+        else " – ".join(words.value(quantity, f(heard)) for f in (min, max)),
     )
     lines = [Line(words.text("expected"), median, "l2"), Line(words.text("measured"), came, "l1")]
     band = Band(words.text("eight in ten"), low, high, "l1")

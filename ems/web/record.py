@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from ems.assets import Battery, BikeRoom, ChargePoint, Dwelling, Loop, Photovoltaic, Plant, Supply
 from ems.district import District
+from ems.district.electricity import EVERYTHING, SUM
 from ems.market import prices
 from ems.slots import SLOT, Slots
 
@@ -183,14 +184,23 @@ class Record:
     def grid_doubt(self) -> list[tuple[float, float]] | None:
         """Between which two values the grid will lie in eight cases of ten, kW per slot; None when it was not kept.
 
-        Forecasts of different meters err independently (assumption): the distances from their medians to their 10 and
-        90 % quantiles are added up as squares.
+        As wide as the forecast of the district's sum. Records older than that forecast: as if different meters erred
+        independently, the distances from their medians to their 10 and 90 % quantiles added up as squares.
         """
         if self.slots is None:
             return None
+        whole = self.forecasts.get(f"{EVERYTHING}/{SUM}")
+        if whole is not None and len(whole["median"]) >= self.slots.count:
+            quantiles = zip(self.grid, whole["low"], whole["median"], whole["high"], strict=False)
+            return [(g - median + low, g - median + high) for g, low, median, high in quantiles]
         below, above, known = [0.0] * self.slots.count, [0.0] * self.slots.count, False
         for point, forecast in self.forecasts.items():
-            if point.endswith("/power_kw") and "low" in forecast and len(forecast["median"]) >= self.slots.count:
+            if (
+                point.endswith("/power_kw")
+                and not point.endswith(f"/{SUM}")
+                and "low" in forecast
+                and len(forecast["median"]) >= self.slots.count
+            ):
                 known = True
                 rows = zip(forecast["low"], forecast["median"], forecast["high"], strict=True)
                 for t, (low, median, high) in enumerate(rows):

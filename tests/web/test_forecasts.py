@@ -12,13 +12,17 @@ import pytest
 
 from ems.assets import BaseLoad
 from ems.district import District
+from ems.district.electricity import EVERYTHING, SUM, sums
+from ems.estimate.arrivals import NAME as LIKE_DAYS
 from ems.forecast import boosting, regression
 from ems.forecast.models import MODELS
+from ems.forecast.sums import NAME as SUMMED
 from ems.slots import SLOT, Slots, floor
 from ems.store import People, Store
 from ems.web.app import create_app
 from ems.web.forecasts import NAMES, REASONS, Issue, doubted, joined, leading, score, told
 from ems.web.invitation import invite
+from ems.web.record import Record
 from ems.web.words import Words
 from tests.web.conftest import FilledSite
 from tests.web.minute import NOW, decision
@@ -52,7 +56,9 @@ def test_a_score_can_be_reckoned_by_hand() -> None:
 
 
 def test_every_model_has_a_name_that_is_known_and_said_in_french() -> None:
-    assert {m.name for m in MODELS} | {boosting.NAME, boosting.ON_LINES, regression.NAME} <= set(NAMES)
+    assert {m.name for m in MODELS} | {LIKE_DAYS, SUMMED, boosting.NAME, boosting.ON_LINES, regression.NAME} <= set(
+        NAMES
+    )
     assert leading(LEARNT) == "boosted trees" and leading("regression with trees") == "regression with trees"
     assert doubted("yesterday (not believed: 3 spikes)") == "3 spikes)" and doubted(LEARNT) == ""
     assert told(LEARNT, Words("fr", PARIS)) == (
@@ -91,6 +97,68 @@ def test_the_page_tells_skill_coverage_model_and_why_it_changed(judged: tuple[Fi
     assert "Error 5 % of the mean, last week's would have been 50 %: skill 90 %. 100 % lay within the band." in text
     assert "Model in use: 55% boosted trees" in text
     assert REASONS[2] in text
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory, district: District) -> Iterator[FilledSite]:
+    """Three weeks of 2 kW at each meter of the district, and of a car at each second socket from 9 to 10 h UTC."""
+    folder: Path = tmp_path_factory.mktemp("sums")
+    url = f"sqlite:///{folder}/site.db"
+    midnight = NOW.astimezone(PARIS).replace(hour=0, minute=0, second=0, microsecond=0)
+    slots = Slots(floor(NOW) - 21 * 96 * SLOT, 21 * 96)
+    whole = f"{EVERYTHING}/{SUM}"
+    members = sums(district)[whole]
+    there = np.array([at.hour == 9 for at in slots])
+    with Store.open(url) as store:
+        rows = [(point, slots, np.full(slots.count, 2.0)) for point in members]
+        for k in range(1, 33):
+            socket = f"parking/point-{k:02}"
+            rows.append((f"{socket}/state_mode", slots, np.where(there, 2.0 * (k % 2), 0.0)))
+            rows.append((f"{socket}/session_energy_kwh", slots, np.full(slots.count, 5.0)))
+        store.save_series(rows)
+        for days in range(8):
+            record = decision(district, at=midnight - timedelta(days=days))
+            for point, kw in (
+                (whole, 2.2 * len(members)),
+                ("parking/charge-points/arrivals_count", 12.0),
+                ("parking/charge-points/arriving_kwh", 60.0),
+            ):
+                rows_of = {"median": [kw] * 192, "low": [0.5 * kw] * 192, "high": [2 * kw] * 192}
+                record["forecasts"][point] = rows_of | {"model": SUMMED, "fallback": ""}
+            store.save_decision(record["slot"], record)
+    with People.open(f"sqlite:///{folder}/people.db") as people:
+        codes = invite(people, district, NOW)
+        yield FilledSite(create_app(url, lambda: NOW, district, people, folder=folder), codes, people)
+
+
+def test_the_district_is_the_sum_of_its_meters(together: FilledSite) -> None:
+    text = unescape(page(together, "/manager/forecasts?lang=en"))  # the district comes first
+    assert "Electricity together, less the sun's" in text
+    # 2.2 kW expected of each where 2 came: a tenth. Last week was like this one.
+    assert "Error 10 % of the mean, last week's would have been 0 %" in text
+    assert "Model in use: sum of its meters" in text
+
+
+def test_cars_are_counted_by_the_hour(together: FilledSite) -> None:
+    text = unescape(page(together, "/manager/forecasts?lang=en&of=parking"))
+    assert "Charge points: cars that come, each hour" in text
+    # Sixteen cars come in one hour of the day, and take 5 kWh each; the other hours are free.
+    assert "Expected 12 to 12; measured 0 – 16." in text
+    assert "Expected 60.0 kWh to 60.0 kWh; measured 0.0 kWh – 80.0 kWh." in text
+
+
+def test_the_doubt_of_the_grid_is_that_of_the_districts_sum(district: District) -> None:
+    """Planned as ever; the sum may lie 5 kW below and 8 kW above its median. Its parts are not counted again."""
+    record = decision(district)
+    told = {"median": [50.0] * 192, "low": [45.0] * 192, "high": [58.0] * 192, "model": SUMMED, "fallback": ""}
+    record["forecasts"] |= {f"{EVERYTHING}/{SUM}": told, f"hotel/{SUM}": told}
+    made = Record(record, district, NOW, "en")
+    assert made.grid_doubt is not None
+    np.testing.assert_allclose(np.array(made.grid_doubt) - np.array(made.grid)[:, None], [[-5.0, 8.0]] * 192)
+    old = decision(district)
+    before = Record(old, district, NOW, "en").grid_doubt
+    old["forecasts"][f"hotel/{SUM}"] = told
+    assert Record(old, district, NOW, "en").grid_doubt == before
 
 
 def test_other_buildings_are_a_link_away_and_unknown_ones_are_not_found(filled: FilledSite) -> None:
