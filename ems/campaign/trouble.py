@@ -32,6 +32,8 @@ _WRITES = ("setpoint-undelivered", "setpoint-refused", "setpoint-moved", "setpoi
 _PLANS = ("plan-missing", "local-control")
 # A cycle that a trouble delays or ends may let commands expire and readings jump.
 _AFTERMATH = (*_WRITES, "command-expired", "cycle-failed", "meter-changed")
+# While nothing can be put on record a lease is not renewed, and nobody may keep a device's watchdog content.
+_HELD = (*_AFTERMATH, *_PLANS, "device-unheard")
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
@@ -60,7 +62,7 @@ KINDS: dict[str, Kind] = {
         Kind("planner-late", ("plan-missing",), also=(*_PLANS, *_AFTERMATH)),
         Kind("planner-hangs", ("plan-missing",), also=(*_PLANS, *_AFTERMATH)),
         Kind("planner-absurd", (), also=_AFTERMATH),
-        Kind("database-held", ("database-held",), 2 * SLOT, timedelta(hours=2), also=(*_AFTERMATH, *_PLANS)),
+        Kind("database-held", ("database-held",), 2 * SLOT, timedelta(hours=2), also=_HELD),
         Kind("weather-gone", ("weather-absent",), timedelta(hours=1)),
         Kind("clock-back", ("clock-stepped",), SLOT, SLOT, also=(*_AFTERMATH, "weather-absent", "meter-frozen")),
         Kind("clock-forward", (), SLOT, SLOT, also=(*_AFTERMATH, "weather-absent", "meter-frozen", "clock-stepped")),
@@ -78,8 +80,8 @@ KINDS: dict[str, Kind] = {
         Kind("planner-crashed", ("plan-missing",), also=(*_PLANS, *_AFTERMATH)),
         Kind("planner-infeasible", ("plan-missing",), also=(*_PLANS, *_AFTERMATH)),
         Kind("planner-slow", (), also=(*_PLANS, *_AFTERMATH)),
-        Kind("disk-full", ("database-held",), 6 * SLOT, also=(*_AFTERMATH, *_PLANS), notice=4 * SLOT),
-        Kind("disk-read-only", ("database-held",), 2 * SLOT, timedelta(hours=2), also=(*_AFTERMATH, *_PLANS)),
+        Kind("disk-full", ("database-held",), 6 * SLOT, also=_HELD, notice=4 * SLOT),
+        Kind("disk-read-only", ("database-held",), 2 * SLOT, timedelta(hours=2), also=_HELD),
         Kind("corrupt", (), timedelta(hours=1), timedelta(hours=3), also=(*_AFTERMATH, *_PLANS, *_METERS)),
         Kind("paused", (), SLOT, SLOT, also=(*_AFTERMATH, *_PLANS)),
     )
