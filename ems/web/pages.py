@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
@@ -145,7 +146,7 @@ class Pages:
         self.zone = ZoneInfo(district.place.time_zone)
         self.static = {_hashed(name): (name, kind) for name, kind in _STATIC.items()}
         self.templates = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
+            loader=DictLoader(dict(_templates())),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -238,7 +239,7 @@ class Pages:
             raise HTTPException(404)
         file, kind = self.static[name]
         return Response(
-            (_HERE / "static" / file).read_bytes(),
+            _content(file),
             media_type=kind,
             headers={"Cache-Control": "public, max-age=31536000, immutable"},
         )
@@ -308,5 +309,19 @@ def _label(label: Label, language: str) -> str:
 
 def _hashed(name: str) -> str:
     stem, _, suffix = name.partition(".")
-    digest = hashlib.sha256((_HERE / "static" / name).read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256(_content(name)).hexdigest()[:12]
     return f"{stem}.{digest}.{suffix}"
+
+
+# Read once: whoever installs another version under a running process would have it serve pages that its code does not
+# fit, and files that are not what their names say.
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (_HERE / "static" / name).read_bytes()
+
+
+@cache
+def _templates() -> Mapping[str, str]:
+    return {file.name: file.read_text(encoding="utf-8") for file in (_HERE / "templates").glob("*.html")}
