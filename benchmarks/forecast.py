@@ -137,7 +137,7 @@ def protocol(
     script: Path, data: Path, tasks: str, blocks: int, per_block: int, references: Path | None = None
 ) -> list[dict[str, Any]]:
     """The protocol's figures, one row a task, with `references` beside those of the others."""
-    judged = _loaded(script)
+    judged = loaded(script)
     chosen = [t for t in judged.load_tasks(str(data)) if not tasks or any(k in t["name"] for k in tasks.split(","))]
     rows = []
     for task in chosen:
@@ -159,7 +159,7 @@ def _beside(
     if not sun:
         others = {"last week": judged.seasonal_naive, "four weeks": judged.mean4w}
     if references.exists():
-        known = _loaded(references)
+        known = loaded(references)
         others |= {"clear sky": known.pv_clear, "reference": known.pv_noisy} if sun else {"reference": known.lgb_pool}
     found = {}
     for name, other in others.items():
@@ -172,7 +172,7 @@ def left_out(
     script: Path, references: Path, data: Path, tasks: str, blocks: int, per_block: int
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """The candidate chosen on half of the series and time, and rows of figures of the rest, one a task."""
-    judged = _loaded(script)
+    judged = loaded(script)
     chosen = [t for t in judged.load_tasks(str(data)) if not tasks or any(k in t["name"] for k in tasks.split(","))]
     losses = []
     for candidate in CANDIDATES:
@@ -226,7 +226,7 @@ def _mean(judged: ModuleType, forecaster: Any, task: dict[str, Any], blocks: int
     return found
 
 
-def _loaded(script: Path) -> ModuleType:
+def loaded(script: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location("backtest_protocol", script)
     if spec is None or spec.loader is None or not script.exists():
         raise SystemExit(f"{script} does not exist; name the protocol's script with --protocol, or give --speed-only")
