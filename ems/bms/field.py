@@ -71,6 +71,7 @@ class _Standing:
 
     command: Command
     at: datetime | None
+    leaving: bool = False  # it was to be given back, which did not arrive: tried again, and never renewed
 
 
 class Field:
@@ -191,7 +192,7 @@ class Field:
     def renew(self, points: Collection[str], until: datetime) -> None:
         """Let the standing commands of `points` hold until `until`; what nobody renews is given back."""
         for point in points:
-            if (item := self._standing.get(point)) is not None:
+            if (item := self._standing.get(point)) is not None and not item.leaving:
                 item.command = replace(item.command, expires_at=until)
 
     # For a person who commissions
@@ -221,7 +222,7 @@ class Field:
             )
             beats.append(Command(f"heartbeat {point}", point, self._beats[point], now + timedelta(hours=1)))
         for point, item in self._standing.items():
-            if item.command.expires_at <= now:
+            if item.leaving or item.command.expires_at <= now:
                 expired.append(replace(item.command, value=None, reason="expired"))
             elif self._is_due(point, item, now):
                 due.append(item.command)
@@ -297,8 +298,9 @@ class Field:
                     until = max(stood.command.expires_at, command.expires_at)
                     command = replace(command, expires_at=until)
                 self._standing[command.point] = _Standing(command, self._site_now)
-            case Refused() | Unreachable():
-                pass  # what stood before may still stand
+            case Refused() | Unreachable():  # what stood before may still stand
+                if command.value is None and (stood := self._standing.get(command.point)) is not None:
+                    stood.leaving = True
 
     def _is_due(self, point: str, item: _Standing, now: datetime) -> bool:
         wire = self.wires[point]

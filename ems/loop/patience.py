@@ -63,3 +63,5 @@ class PatientStore:
         if self._held_since is not None:
             waited_s, self._held_since = at - self._held_since, None
             self.watch.right("database-held", "", f"the database is free again after {waited_s:.0f} s")
+        elif ("database-held", "") in self.watch.standing:  # so a process before this one left it, or a back-up had it
+            self.watch.right("database-held", "", "the database is free")

@@ -67,9 +67,18 @@ def test_three_hundred_days_of_faults_break_nothing_that_must_hold() -> None:
 
 # Seeds that once failed: a spool cut short by a half drain, a ramp from where nobody knew, a rule that asked a charger
 # for what its cable does not carry.
-@pytest.mark.parametrize("seed", [1003, 1004])
-def test_what_once_failed_holds(seed: int) -> None:
-    outcome = run_course(seed, 3.0, only=list(KINDS)[:23])  # the kinds of then: more would draw other troubles
+@pytest.mark.parametrize(
+    ("seed", "days", "kinds"),
+    [
+        (1003, 3.0, 23),
+        (1004, 3.0, 23),
+        (7026, 5.0, 35),  # nothing can be put on record, so a device's watchdog is not fed
+        (7072, 5.0, 35),  # an hour lived twice
+        (7143, 5.0, 35),  # handed back while its bus was off: kept alive again when that came back
+    ],
+)
+def test_what_once_failed_holds(seed: int, days: float, kinds: int) -> None:
+    outcome = run_course(seed, days, only=list(KINDS)[:kinds])  # the kinds of then: more would draw other troubles
     assert found_by(outcome) == "", "\n".join(outcome.log[-40:])
 
 

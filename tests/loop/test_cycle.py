@@ -282,6 +282,16 @@ def test_two_loops_do_not_share_a_site(district: District, tmp_path: Path) -> No
             site.run(1)
 
 
+def test_an_alarm_of_the_database_that_a_back_up_brought_with_it_is_cleared(district: District, tmp_path: Path) -> None:
+    """It was raised before the copy was made, and the process that would have cleared it is gone."""
+    site = Site(district, tmp_path)
+    with Store.open(site.url) as store:
+        store.alarms.raise_all([Trouble("database-held", "", "the database is locked")], WINTER - timedelta(hours=1))
+    site.run(1)
+    with Store.open(site.url) as store:
+        assert "database-held" not in [alarm.kind.name for alarm in store.alarms.open()]
+
+
 def test_the_field_is_given_back_though_the_database_is_held(district: District, tmp_path: Path) -> None:
     site = Site(district, tmp_path)
     other = sqlite3.connect(tmp_path / "site.db", isolation_level=None, timeout=0)
