@@ -228,7 +228,7 @@ class Invariants:
             by = trouble.begins + trouble.kind.notice + SLOT
             hidden = any(
                 o is not trouble
-                and o.kind.name in HIDES
+                and (o.kind.name in HIDES or (o.kind.name == "nan" and o.subject == trouble.subject))
                 and o.begins - (BACKUP_EVERY if o.kind.name == "corrupt" else timedelta(0)) <= by
                 and o.ends + AFTER >= trouble.begins
                 for o in troubles
@@ -256,7 +256,7 @@ class Invariants:
 
 BACKUP_EVERY = timedelta(hours=6)  # what was told since the last one is gone with a database that breaks
 AFTER = timedelta(hours=1)  # a killed process cannot start while the database is held
-# Troubles under which another one cannot be seen, or does not happen.
+# Troubles under which another one cannot be seen, or does not happen; a point that gives no number shows no spike either.
 HIDES = (
     "bus-off", "half-missing", "database-held", "kill", "clock-back", "clock-forward", "handed-back", "locked",
     "planner-error", "planner-hangs", "planner-late", "planner-nan", "manual", "not-applied", "not-acknowledged",
