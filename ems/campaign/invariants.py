@@ -256,7 +256,7 @@ class Invariants:
 
 BACKUP_EVERY = timedelta(hours=6)  # what was told since the last one is gone with a database that breaks
 AFTER = timedelta(hours=1)  # a killed process cannot start while the database is held
-# Troubles under which another one cannot be seen, or does not happen; a point that gives no number shows no spike either.
+# Troubles under which another one cannot be seen, or does not happen; a point without a number shows no spike either.
 HIDES = (
     "bus-off", "half-missing", "database-held", "kill", "clock-back", "clock-forward", "handed-back", "locked",
     "planner-error", "planner-hangs", "planner-late", "planner-nan", "manual", "not-applied", "not-acknowledged",
