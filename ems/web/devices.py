@@ -160,7 +160,8 @@ def _view(
         maker=f"{first.type.maker} {first.type.model}",
         verified=first.type.verified,
         good=len(good),
-        total=len(points),
+        # What a home has not agreed to is not kept at all: that is nothing missing.
+        total=len(known) if known and _private(pages, first) else len(points),
         age=now - max(s.at for s in good) if good else None,
         told=tuple(told),
     )
