@@ -76,14 +76,18 @@ class Ticks:
             self.listening.discard(queue)
 
     async def _tell(self) -> None:
-        seen = self._state()
+        seen, told, fresh = self._state(), None, False
         while True:
             await asyncio.sleep(self.look_every_s)
             state = self._state()
-            if state == seen or not self.listening:
+            if (state == seen and not fresh) or not self.listening:
                 continue
-            seen = state
-            told = await run_in_threadpool(self._news)
+            # The database's log grows a moment before what it holds can be read: after a change, one look more.
+            seen, fresh = state, state != seen
+            news = await run_in_threadpool(self._news)
+            if news == told:
+                continue
+            told = news
             for queue in list(self.listening):
                 if not _say(queue, told):
                     self.listening.discard(queue)
