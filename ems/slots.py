@@ -82,7 +82,8 @@ class Slots:
 
     @property
     def starts(self) -> list[datetime]:
-        return [self.at(i) for i in self.flows]
+        start, length = self.start, self.length
+        return [start + i * length for i in self.flows]
 
     def __iter__(self) -> Iterator[datetime]:
         return iter(self.starts)

@@ -1,9 +1,12 @@
 """Runs the tests group by group, each in a process of its own, and says how long each took.
 
-    python tests/run.py            all groups
+    python tests/run.py            all groups, two at a time
     python tests/run.py house web  these
+    python tests/run.py web        one alone, its output as it comes
 
 A group is a set of folders below `tests/`; a folder that no group names is a group of its own, so nothing is left out.
+Each has networks, ports and folders of its own. Of two at a time one word is said when one begins, and its output when
+it ends, so that they can be told apart.
 The guards (envelope, write gate, journal) are counted branch by branch as they run: one not gone through is a failure.
 A failing group does not stop the next one; the exit code is 1 when any failed.
 """
@@ -16,15 +19,19 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 TESTS = Path(__file__).parent
 PROJECT = TESTS.parent
 KINDS = ("passed", "failed", "skipped")
 
+LANES = 2  # groups at a time: most wait on one core or on peers, and the machine that this is for has two
 GUARDS = "guards"
-# In this order; `.` are the files directly in tests/. What the guards name runs there alone.
+# Begun in this order: first what tells soonest, then the long ones, so that no lane is left alone with one at the end;
+# `.` are the files directly in tests/. What the guards name runs there alone.
 GROUPS: dict[str, tuple[str, ...]] = {
     "house": ("house",),
     GUARDS: ("test_envelope.py", "dispatch", "store/test_journal.py"),
@@ -78,24 +85,30 @@ def groups() -> list[Group]:
     return found
 
 
-def run(group: Group) -> Result:
-    """Run one group; its output goes to the terminal as it comes."""
-    print(f"\n== {group.name} " + "=" * (76 - len(group.name)), flush=True)
+def run(group: Group, alone: bool) -> Result:
+    """Run one group; alone its output goes to the terminal as it comes, otherwise whole at its end."""
+    title = f"== {group.name} " + "=" * (76 - len(group.name))
+    print(f"\n{title}" if alone else f".. {group.name} begins", flush=True)
     start = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "output.txt").open("w+") as output:
+        into = None if alone else output
         report = Path(folder) / "report.xml"
         command = ["-m", "pytest", "-rs", f"--junitxml={report}", *map(str, group.paths)]
         if group.name == GUARDS:
             (PROJECT / "var").mkdir(exist_ok=True)
-            code = _python("-m", "coverage", "run", *command) or _python("-m", "coverage", "report")
+            code = _python(into, "-m", "coverage", "run", *command) or _python(into, "-m", "coverage", "report")
         else:
-            code = _python(*command, *(f"--ignore={TESTS / part}" for part in GROUPS[GUARDS]))
+            code = _python(into, *command, *(f"--ignore={TESTS / part}" for part in GROUPS[GUARDS]))
         counts = _counts(report)
+        if not alone:
+            output.seek(0)
+            print(f"\n{title}\n{output.read()}", end="", flush=True)
     return Result(group.name, counts, (time.monotonic() - start) / 60, code)
 
 
-def _python(*arguments: str) -> int:
-    return subprocess.run([sys.executable, *arguments], cwd=PROJECT, check=False).returncode
+def _python(into: IO[str] | None, *arguments: str) -> int:
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=PROJECT, stdout=into, stderr=into, check=False).returncode
 
 
 def _counts(report: Path) -> dict[str, int]:
@@ -113,12 +126,15 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"no group called {', '.join(sorted(unknown))}; there are {', '.join(g.name for g in known)}")
         return 2
-    results = [run(g) for g in known if not names or g.name in names]
+    wanted = [g for g in known if not names or g.name in names]
+    start = time.monotonic()
+    with ThreadPoolExecutor(LANES) as lanes:
+        results = list(lanes.map(run, wanted, [len(wanted) == 1] * len(wanted)))
     print("\ngroup        minutes   passed  failed  skipped")
     for r in results:
         mark = "   <- failed" if r.failed else ""
         print(f"{r.name:<12} {r.minutes:7.2f} " + "".join(f"{r.counts[k]:8d}" for k in KINDS) + mark)
-    print(f"{'all':<12} {sum(r.minutes for r in results):7.2f}")
+    print(f"{'all':<12} {(time.monotonic() - start) / 60:7.2f}")
     sums = {kind: sum(r.counts[kind] for r in results) for kind in KINDS}
     broken = [r for r in results if r.failed]
     sums["failed"] = max(sums["failed"], len(broken))

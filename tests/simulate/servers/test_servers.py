@@ -30,7 +30,7 @@ from ems.simulate.servers.gateway import Gateway
 from ems.simulate.servers.station import Cell, ServedApplication, Station
 from tests.served_district import StillWorld, part_of_district
 
-NET = 123
+NET = 125
 OFFSET, TANK = "mistral/substation/heating_curve_offset_k", "mistral/tank/setpoint_c"
 HEARTBEAT = "mistral/substation/heartbeat_count"
 CHARGER = "parking/point-01/current_limit_a"
