@@ -558,7 +558,7 @@ class Master:
         elif self.basis is None:
             self.live = Live(programme)  # from nothing it is faster than from where parts or groups stood
         else:
-            self.live = Live(programme, self._with_shares(shares), primal=True)  # what is added leaves it feasible
+            self.live = Live(programme, self._with_shares(shares), exact=True)
         self.added = shares
         self._take(self.live.solution())
 
