@@ -30,21 +30,21 @@ KINDS = ("passed", "failed", "skipped")
 
 LANES = 2  # groups at a time: most wait on one core or on peers, and the machine that this is for has two
 GUARDS = "guards"
-# Begun in this order: first what tells soonest, then the long ones, so that no lane is left alone with one at the end;
+# Begun in this order: what tells soonest, then the longest first, so that no lane is left alone with one at the end.
 # `.` are the files directly in tests/. What the guards name runs there alone.
 GROUPS: dict[str, tuple[str, ...]] = {
     "house": ("house",),
-    GUARDS: ("test_envelope.py", "dispatch", "store/test_journal.py"),
-    "units": (".", "assets", "market", "district", "estimate", "feeds", "settle"),
-    "forecast": ("forecast", "backtest"),
-    "planner": ("optimise",),
-    "store": ("store",),
-    "plant": ("simulate",),
-    "field": ("bms", "commission"),
-    "loop": ("loop",),
-    "campaign": ("campaign",),
     "web": ("web",),
-    "scenarios": ("demo", "scenarios"),
+    "scenarios": ("demo", "scenarios", "study"),
+    "campaign": ("campaign",),
+    "field": ("bms", "commission"),
+    "planner": ("optimise",),
+    "loop": ("loop",),
+    "plant": ("simulate",),
+    "units": (".", "assets", "market", "district", "estimate", "feeds", "settle"),
+    "store": ("store",),
+    "forecast": ("forecast", "backtest"),
+    GUARDS: ("test_envelope.py", "dispatch", "store/test_journal.py"),
 }
 
 
