@@ -65,10 +65,10 @@ def encode(register: Register, value: float) -> tuple[int, ...]:
 
 
 class BlockCodec:
-    """The registers of one block, compiled: the bytes of an answer in, values in the units of their points out.
+    """The registers of one block, compiled: between the words of an answer and values in the units of their points.
 
     `registers` with their offsets in words from the block's start, in order and without overlap; `count` words in all.
-    Gives exactly what `decode` gives for each.
+    Gives exactly what `decode` and `encode` give for each.
     """
 
     def __init__(self, registers: Sequence[tuple[int, Register]], count: int) -> None:
@@ -82,7 +82,10 @@ class BlockCodec:
             if register.words == "little":
                 words = [order[2 * word : 2 * word + 2] for word in range(offset, end)]
                 order[2 * offset : 2 * end] = [place for word in reversed(words) for place in word]
-        self._unpack = Struct(layout + "x" * 2 * (count - end)).unpack
+        self._registers = registers
+        self._layout, self._words = Struct(layout + "x" * 2 * (count - end)), Struct(f">{count}H")
+        self._unpack = self._layout.unpack
+        self._whole = [not register.type.startswith("float") for _, register in registers]
         self._swap = None if order == list(range(2 * count)) else itemgetter(*order)
         self._scales = [register.scale for _, register in registers]
         self._nans = [register.nan for _, register in registers]
@@ -97,6 +100,27 @@ class BlockCodec:
             math.nan if raw == nan else raw * scale + 0.0
             for raw, scale, nan in zip(raws, self._scales, self._nans, strict=True)
         ]
+
+    def words(self, values: Sequence[float]) -> tuple[int, ...]:
+        """The words of the whole block for a value of each register, 0 where no register is. Raises as `encode`."""
+        raws: list[float] = [value / scale for value, scale in zip(values, self._scales, strict=True)]
+        if not math.isfinite(sum(raws)):
+            return self._one_by_one(values)
+        raws = [round(raw) if whole else raw for raw, whole in zip(raws, self._whole, strict=True)]
+        if not self._plain and any(raw == nan for raw, nan in zip(raws, self._nans, strict=True)):
+            return self._one_by_one(values)
+        try:
+            data = self._layout.pack(*raws)
+        except (error, OverflowError):
+            return self._one_by_one(values)
+        return self._words.unpack(data if self._swap is None else bytes(self._swap(data)))
+
+    def _one_by_one(self, values: Sequence[float]) -> tuple[int, ...]:
+        """The same for values of which one is none, or does not fit."""
+        words = [0] * (self._words.size // 2)
+        for (offset, register), value in zip(self._registers, values, strict=True):
+            words[offset : offset + register.count] = encode(register, value)
+        return tuple(words)
 
 
 def step(register: Register, value: float) -> float:

@@ -101,9 +101,8 @@ def test_any_number_is_encoded_or_refused(kind: str, value: float, scale: float)
     assert all(0 <= word <= 0xFFFF for word in words)
 
 
-@given(st.data())
-def test_a_compiled_block_says_what_each_register_says(data: st.DataObject) -> None:
-    """Registers of any type, order, scale and sentinel, with holes between them, in any words."""
+def drawn_block(data: st.DataObject) -> tuple[list[tuple[int, Register]], int]:
+    """Registers of any type, order, scale and sentinel, with holes between them; and how many words."""
     placed, at = [], 0
     for _ in range(data.draw(st.integers(1, 8))):
         kind = data.draw(st.sampled_from(sorted(get_args(RegisterType))))
@@ -113,12 +112,35 @@ def test_a_compiled_block_says_what_each_register_says(data: st.DataObject) -> N
         at += data.draw(st.integers(0, 3))
         placed.append((at, item))
         at += item.count
-    count = at + data.draw(st.integers(0, 2))
+    return placed, at + data.draw(st.integers(0, 2))
+
+
+@given(st.data())
+def test_a_compiled_block_says_what_each_register_says(data: st.DataObject) -> None:
+    placed, count = drawn_block(data)
     sent = data.draw(st.lists(st.sampled_from([0, 1, 0x7FC0, 0x8000, 0xFFFF, 0x41C8]), min_size=count, max_size=count))
     found = BlockCodec(placed, count).values(struct.pack(f">{count}H", *sent))
     for (offset, item), value in zip(placed, found, strict=True):
         wanted = decode(item, sent[offset : offset + item.count])
         assert value == wanted or (math.isnan(value) and math.isnan(wanted))
+
+
+@given(st.data())
+def test_a_compiled_block_writes_what_each_register_would(data: st.DataObject) -> None:
+    """Values that fit and others: none, infinite, too large, the sentinel itself."""
+    placed, count = drawn_block(data)
+    value = st.sampled_from([0.0, 1.0, -1.0, 21.5, 250.0, 65535.0, -32768.0, 1e40, math.nan, math.inf])
+    values = data.draw(st.lists(value, min_size=len(placed), max_size=len(placed)))
+    wanted = [0] * count
+    try:
+        for (offset, item), one in zip(placed, values, strict=True):
+            wanted[offset : offset + item.count] = encode(item, one)
+    except ValueError as fault:
+        with pytest.raises(ValueError) as said:
+            BlockCodec(placed, count).words(values)
+        assert str(said.value) == str(fault)
+    else:
+        assert BlockCodec(placed, count).words(values) == tuple(wanted)
 
 
 def test_a_compiled_block_refuses_registers_that_overlap() -> None:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from pymodbus.constants import ExcCodes
 from pymodbus.exceptions import NoSuchIdException
@@ -19,7 +20,7 @@ from pymodbus.framer import FramerType
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from ems.bms.codec import decode, encode, step
+from ems.bms.codec import BlockCodec, decode, encode, step
 from ems.bms.reads import register_of
 from ems.district import Bus, Register, Wire
 from ems.simulate.servers.plant import Plant
@@ -43,6 +44,7 @@ class _Unit:
     registers: dict[int, list[tuple[Register, Wire]]]
     commands: dict[str, _Command] = field(default_factory=dict)
     spans: dict[tuple[int, int, int], list[tuple[int, Register, Wire]] | None] = field(default_factory=dict)
+    blocks: dict[tuple[int, int, int], BlockCodec | None] = field(default_factory=dict)
 
     def span(self, function: int, address: int, count: int) -> list[tuple[int, Register, Wire]] | None:
         """The registers that a request touches, with their offsets in it; None where the device has a hole or ends."""
@@ -50,6 +52,16 @@ class _Unit:
         if key not in self.spans:
             self.spans[key] = self._find(function, address, count)
         return self.spans[key]
+
+    def block(self, function: int, address: int, count: int) -> BlockCodec | None:
+        """What writes the words of a span at once; None where it cuts a register in two, or two share a word."""
+        key = (function, address, count)
+        if key not in self.blocks:
+            touched = self.span(*key) or []
+            inside = all(offset >= 0 and offset + r.count <= count for offset, r, _ in touched)
+            apart = all(a + one.count <= b for (a, one, _), (b, _, _) in pairwise(touched))
+            self.blocks[key] = BlockCodec([(o, r) for o, r, _ in touched], count) if inside and apart else None
+        return self.blocks[key]
 
     def _find(self, function: int, address: int, count: int) -> list[tuple[int, Register, Wire]] | None:
         known = self.registers.get(function, [])
@@ -139,21 +151,24 @@ class Gateway:
         unit = await self._reach(device_id)
         if self.failing:
             return ExcCodes.DEVICE_FAILURE
-        touched = unit.span(3 if func_code in _WRITE_FUNCTIONS else func_code, address, count)
+        span = (3 if func_code in _WRITE_FUNCTIONS else func_code, address, count)
+        touched, block = unit.span(*span), unit.block(*span)
         if not touched:
             return ExcCodes.ILLEGAL_FUNCTION if func_code in (1, 2) else ExcCodes.ILLEGAL_ADDRESS
+        if block is not None:
+            try:
+                return list(block.words([self._shown(unit, wire) for _, _, wire in touched]))
+            except ValueError:
+                return ExcCodes.DEVICE_FAILURE  # no value, and no way to say so in this register
         words = [0] * count
         for offset, register, wire in touched:
             try:
                 encoded = encode(register, self._shown(unit, wire))
             except ValueError:
-                return ExcCodes.DEVICE_FAILURE  # no value, and no way to say so in this register
-            if offset >= 0 and offset + len(encoded) <= count:
-                words[offset : offset + len(encoded)] = encoded
-            else:
-                for i, word in enumerate(encoded):
-                    if 0 <= offset + i < count:
-                        words[offset + i] = word
+                return ExcCodes.DEVICE_FAILURE
+            for i, word in enumerate(encoded):
+                if 0 <= offset + i < count:
+                    words[offset + i] = word
         return words
 
     async def async_setValues(  # noqa: N802 - pymodbus' name
