@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from ems.district import District, read_district
 from ems.points import Quality, Sample
 from ems.store import People, Store
-from ems.web.invitation import invite
+from ems.web.invitation import agree, invite
 from tests.web.minute import NOW
 from tests.web.serving import FLAGS, PARIS, chromium
 from tests.web.weeks import HOME, fill
@@ -40,6 +40,7 @@ PROJECT = Path(__file__).parents[1]
 
 # The pages in a process of their own, as they are served; the empty route answers within the same middleware.
 SERVER = """
+import gc
 import os
 import sys
 from datetime import UTC, datetime
@@ -59,7 +60,8 @@ async def blank():
     return HTMLResponse("<!doctype html><html lang=fr><title>blank</title><p>blank</p>")
 app.add_api_route("/empty", empty)
 app.add_api_route("/blank", blank)
-os.nice(5)  # as `ems web` does
+gc.set_threshold(50_000, 20, 50)  # as `ems web` does
+os.nice(5)  # as well
 uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1)
 """
 FLOOD = """
@@ -278,6 +280,7 @@ def main() -> None:
             fill(store, district, PARIS)
         with People.open(f"sqlite:///{folder}/people.db") as people:
             codes = invite(people, district, NOW)
+            agree(people, NOW)  # who agreed to it sees the drawings too: the page at its heaviest
         with server(folder, chosen.port) as (address, pid):
             resident, manager = signed_in(address, codes[HOME]), signed_in(address, codes["manager"])
             weight, requests = first_visit(resident, "/my-home")

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -113,6 +114,7 @@ def quantity_of(point: str) -> str:
     return split_point(point)[2]
 
 
+@cache
 def unit_suffix(quantity: str) -> str:
     """The unit suffix of a quantity. Raises ValueError when it has none: a number without a unit is no measurement."""
     for suffix in sorted(UNITS, key=len, reverse=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -197,10 +197,13 @@ class District:
     buses: dict[str, Bus] = field(default_factory=dict)
     devices: tuple[Device, ...] = ()
     wires: dict[str, Wire] = field(default_factory=dict)
+    _of: dict[type, dict[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def of(self, kind: type[T]) -> dict[str, T]:
-        """All assets of one type, by name, in the order of the files."""
-        return {name: asset for name, asset in self.assets.items() if isinstance(asset, kind)}
+        """All assets of one type, by name, in the order of the files. The same one each time: it is only read."""
+        if kind not in self._of:  # who makes a page or permits a write asks it again and again
+            self._of[kind] = {name: asset for name, asset in self.assets.items() if isinstance(asset, kind)}
+        return self._of[kind]
 
     def asset(self, name: str, kind: type[T]) -> T:
         """One asset of a known type. Raises KeyError, or TypeError if it is of another type."""

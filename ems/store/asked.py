@@ -277,6 +277,15 @@ class Asked:
         found["load curve"] = found.get("load curve", set()) & found.get("daily", set())
         return {purpose: frozenset(homes) for purpose, homes in found.items()}
 
+    def agreed(self, home: str) -> frozenset[str]:
+        """The purposes that one home agreed to, as `agreements` has them."""
+        sql = """
+            SELECT c.purpose FROM consent c JOIN account a ON a.id = c.account_id
+            WHERE a.role = 'resident' AND a.home = ? GROUP BY c.purpose HAVING min(c.given) = 1
+            """
+        found = {purpose for (purpose,) in self._database.read("agreements", lambda c: fetch_all(c, sql, (home,)))}
+        return frozenset(found if "daily" in found else found - {"load curve"})
+
     def withdrawals(self) -> dict[tuple[str, str], datetime]:
         """By home and purpose, until when what was kept for it is to be deleted, also after a restore."""
         sql = "SELECT home, purpose, at_us FROM withdrawal"

@@ -189,6 +189,7 @@ class Database:
         self.attempts = attempts
         self.report = report
         self._turn = Turn()
+        self._files = (self.file, self.file.with_name(self.file.name + "-wal")) if self.is_sqlite else ()
         if self.is_sqlite and sqlite3.sqlite_version_info < _OLDEST_SQLITE:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 or newer knows STRICT tables")
         self._readers = self._side(writes=False)
@@ -285,7 +286,7 @@ class Database:
         if not self.is_sqlite:
             return None
         found: list[int] = []
-        for file in (self.file, self.file.with_name(self.file.name + "-wal")):
+        for file in self._files:
             try:
                 state = file.stat()
             except OSError:

@@ -485,7 +485,7 @@ class People:
 
     def agrees(self, home: str, purpose: str) -> bool:
         """Whether this home agreed to a purpose: somebody who lives there said yes, and nobody no."""
-        return home in self.asked.agreements().get(purpose, frozenset())
+        return purpose in self.asked.agreed(home)
 
     def consent(
         self, account: Account, purpose: str, given: bool, now: datetime, *, until: datetime | None = None

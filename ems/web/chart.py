@@ -81,6 +81,11 @@ class Scale:
         """Drawing units from the top."""
         return round((self.top - value) / (self.top - self.bottom) * _HEIGHT)
 
+    def heights(self, values: Sequence[float | None]) -> list[int | None]:
+        """The same of a whole row; None stays."""
+        top, span = self.top, self.top - self.bottom
+        return [None if value is None else round((top - value) / span * _HEIGHT) for value in values]
+
 
 def scale(lowest: float, highest: float, *, from_zero: bool = True) -> Scale:
     """Round ticks, four to seven of them, that hold the values; and 0, unless it says nothing (temperatures)."""
@@ -168,11 +173,9 @@ def draw(
     if bars is not None:
         both = list(zip(bars.values, bars.estimated, strict=True))
         foot = axis.y(0)
+        measured = _columns(axis.heights([None if e else v for v, e in both]), foot)
         guessed = [axis.y(v) if e and v is not None else foot for v, e in both]
-        for path, ink in (
-            (_columns([None if e else v for v, e in both], axis), bars.ink),
-            (_band([foot] * count, guessed), f"{bars.ink} guess"),
-        ):
+        for path, ink in ((measured, bars.ink), (_band([foot] * count, guessed), f"{bars.ink} guess")):
             if path:
                 parts.append(f'<path class="bars {escape(ink)}" d="{path}"/>')
     if band is not None:
@@ -187,7 +190,7 @@ def draw(
     for limit in limits:
         parts.append(f'<path class="limit {escape(limit.ink)}" d="M0 {axis.y(limit.value)}h{width}"/>')
     for line in lines:
-        path = _steps([None if v is None else axis.y(v) for v in line.values])
+        path = _steps(axis.heights(line.values))
         if path:
             parts.append(f'<path class="line {escape(line.ink)}" d="{path}"/>')
     if now is not None:
@@ -196,11 +199,11 @@ def draw(
     return Chart(Markup("".join(parts)), axis.ticks, axis.step)
 
 
-def _columns(values: Sequence[float | None], axis: Scale) -> str:
-    """One bar per value, three units wide with a gap of one, standing on zero; nothing for nothing."""
-    foot, path = axis.y(0), []
-    for i, value in enumerate(values):
-        if value is not None and (height := foot - axis.y(value)) > 0:
+def _columns(tops: Sequence[int | None], foot: int) -> str:
+    """One bar up to each top, three units wide with a gap of one, standing on zero; nothing for nothing."""
+    path = []
+    for i, top in enumerate(tops):
+        if top is not None and (height := foot - top) > 0:
             path.append(f"M{i * _STEP} {foot}v-{height}h3v{height}z")
     return "".join(path)
 

@@ -6,12 +6,12 @@ and called estimated: its total is measured, only its course is not. Where no la
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from ems.series import Floats
 from ems.slots import SLOT, SLOT_SECONDS, Slots
 from ems.store import Store
 
@@ -105,25 +105,25 @@ def used(register: Sequence[float | None]) -> Use:
     """N + 1 readings of a counter to N amounts. A counter that went back (exchanged) leaves its step unknown."""
     amounts: list[float | None] = [None] * (len(register) - 1)
     estimated = [False] * (len(register) - 1)
-    last: int | None = None
+    last, before = 0, None
     for i, reading in enumerate(register):
         if reading is None:
             continue
-        before = None if last is None else register[last]
-        if last is not None and before is not None and reading >= before:
-            for j in range(last, i):
-                amounts[j] = (reading - before) / (i - last)
-                estimated[j] = i - last > 1
-        last = i
+        if before is not None and reading >= before:
+            if i - last == 1:
+                amounts[last] = reading - before
+            else:
+                for j in range(last, i):
+                    amounts[j] = (reading - before) / (i - last)
+                    estimated[j] = True
+        last, before = i, reading
     return Use(tuple(amounts), tuple(estimated))
 
 
 def day(store: Store, home: str, which: date, now: datetime, zone: ZoneInfo) -> Day:
     """One day of a home, read from the quarter-hours."""
     slots = local_day(which, zone)
-    points = [f"{home}/{quantity}" for quantity in (*METERS, TEMPERATURE, WISH)]
-    history = store.history(points, Slots(slots.start, slots.count + 1))
-    rows = {p.rpartition("/")[2]: tuple(known(v) for v in history.values[p].tolist()) for p in points}
+    rows = _readings(store, home, (*METERS, TEMPERATURE, WISH), slots)
     # A quarter-hour is known when the one after it is over: its end is the other's first reading.
     due = min(max((now - slots.start) // SLOT - 1, 0), slots.count)
     return Day(
@@ -136,32 +136,46 @@ def day(store: Store, home: str, which: date, now: datetime, zone: ZoneInfo) -> 
     )
 
 
+def electricity(store: Store, home: str, which: date, zone: ZoneInfo) -> Use:
+    """What one day of a home took, read from the quarter-hours."""
+    return used(_readings(store, home, (ELECTRICITY,), local_day(which, zone))[ELECTRICITY])
+
+
+def _readings(store: Store, home: str, quantities: Sequence[str], slots: Slots) -> dict[str, tuple[float | None, ...]]:
+    """By quantity, over these quarter-hours and the one after them, in which a counter ends the last."""
+    points = [f"{home}/{quantity}" for quantity in quantities]
+    found = store.history(points, Slots(slots.start, slots.count + 1)).values
+    return {quantity: known(found[point]) for quantity, point in zip(quantities, points, strict=True)}
+
+
 def days(store: Store, home: str, first: date, last: date, now: datetime, zone: ZoneInfo) -> Days:
     """The days from `first` to `last`, both included."""
     dates = tuple(first + timedelta(days=i) for i in range((last - first).days + 1))
-    following = last + timedelta(days=1)
-    use = {}
-    gaps: set[date] = set()
-    for meter in METERS:
-        rows = {row[0]: row[1:] for row in store.daily(f"{home}/{meter}", number(first), number(following))}
-        lowest: list[float | None] = [
-            None if (row := rows.get(number(d))) is None else row[3] for d in (*dates, following)
-        ]
-        spent = used(lowest)
-        amounts = list(spent.amounts)
-        for i, d in enumerate(dates):
-            row = rows.get(number(d))
-            if amounts[i] is None and row is not None and row[3] is not None and row[4] is not None:
-                amounts[i] = row[4] - row[3]  # nothing after it yet: what the day itself shows
-            if meter == ELECTRICITY and row is not None and row[0] < row[1]:
-                gaps.add(d)
-        use[meter] = Use(tuple(amounts), spent.estimated)
+    counted = {meter: daily(store, home, meter, first, last) for meter in METERS}
     warm = {d: (total, n) for d, n, _, total, *_ in store.daily(f"{home}/{TEMPERATURE}", number(first), number(last))}
     means = []
     for d in dates:
         total, n = warm.get(number(d), (None, 0))
         means.append(None if total is None or not n else total / n)
-    return Days(dates, use, tuple(means), frozenset(gaps) - {today(now, zone)})
+    gaps = counted[ELECTRICITY][1]
+    return Days(dates, {meter: use for meter, (use, _) in counted.items()}, tuple(means), gaps - {today(now, zone)})
+
+
+def daily(store: Store, home: str, meter: str, first: date, last: date) -> tuple[Use, frozenset[date]]:
+    """What one meter counted on the days from `first` to `last`, and those of them whose record has gaps."""
+    dates = [first + timedelta(days=i) for i in range((last - first).days + 2)]  # a day ends where the next begins
+    found = {row[0]: row[1:] for row in store.daily(f"{home}/{meter}", number(first), number(dates[-1]))}
+    rows = [found.get(number(d)) for d in dates]
+    spent = used([None if row is None else row[3] for row in rows])
+    amounts, gaps = list(spent.amounts), set()
+    for i, (d, row) in enumerate(zip(dates[:-1], rows, strict=False)):
+        if row is None:
+            continue
+        if amounts[i] is None and row[3] is not None and row[4] is not None:
+            amounts[i] = row[4] - row[3]  # nothing after it yet: what the day itself shows
+        if row[0] < row[1]:
+            gaps.add(d)
+    return Use(tuple(amounts), spent.estimated), frozenset(gaps)
 
 
 def months(found: Days) -> list[tuple[date, dict[str, float | None], int]]:
@@ -184,5 +198,6 @@ def number(day: date) -> int:
     return day.year * 10_000 + day.month * 100 + day.day
 
 
-def known(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def known(row: Floats) -> tuple[float | None, ...]:
+    """A series as the pages hold it: None where nothing is known."""
+    return tuple([None if value != value else value for value in row.tolist()])

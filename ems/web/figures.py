@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from ems.slots import SLOT, Slots
 from ems.web.actual import Actual
@@ -66,7 +67,7 @@ class Figure:
 
     chart: Chart
     ticks: list[str]
-    marks: list[tuple[str, int, bool]]  # label, quarter-hours until the next one, whether a phone leaves it out
+    marks: Sequence[tuple[str, int, bool]]  # label, quarter-hours until the next one, whether a phone leaves it out
     legend: list[tuple[str, str]]
     title: str
     description: str
@@ -199,13 +200,14 @@ def _told(record: Record, slots: Slots, words: Words) -> list[str]:
     return told
 
 
-def marks(slots: Slots, words: Words) -> list[tuple[str, int, bool]]:
+@lru_cache(maxsize=100)
+def marks(slots: Slots, words: Words) -> Sequence[tuple[str, int, bool]]:
     """Labels of the time axis with the quarter-hours each spans; a day of 23 or 25 hours keeps its place."""
     starts: list[tuple[int, str, bool]] = [(0, "", False)]
-    for i in slots.flows:
-        local = slots.at(i).astimezone(words.zone)
+    for i, at in enumerate(slots):
+        local = at.astimezone(words.zone)
         if local.minute == 0 and local.hour % _MARK_HOURS == 0:
-            label = words.day(slots.at(i)).split(" ")[0].rstrip(".,") if local.hour == 0 else words.clock(slots.at(i))
+            label = words.day(at).split(" ")[0].rstrip(".,") if local.hour == 0 else words.clock(at)
             minor = slots.count > 2 * _SLOTS_SHORT and local.hour % (2 * _MARK_HOURS) != 0
             mark = (i, label, minor)
             starts = [*starts, mark] if i else [mark]
@@ -218,14 +220,14 @@ def marks(slots: Slots, words: Words) -> list[tuple[str, int, bool]]:
             _ROOM if end < slots.count else max(_ROOM, _LAST_SHARE * slots.count)
         )  # nothing to its right to lean over
         found.append((label if span > _NARROW else "", span, minor or span < room))
-    return found
+    return tuple(found)
 
 
 def amounts(
     values: Sequence[float | None],
     estimated: Sequence[bool],
     name: Callable[[int], str],
-    axis: list[tuple[str, int, bool]],
+    axis: Sequence[tuple[str, int, bool]],
     words: Words,
     *,
     title: str,

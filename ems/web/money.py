@@ -7,24 +7,32 @@ price with its hours, and the home's quarter-hours. Every such euro says that it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ems.district import District
-from ems.market.contract import Contract, prices
+from ems.market.contract import prices
 from ems.slots import Slots
 
 
-def regulated(district: District, slots: Slots) -> Contract | None:
-    """The contract of homes that holds over all of these slots; None when there is none, or more than one."""
-    first, last = slots.start.date(), slots.at(slots.count - 1).date()
-    found = [
-        c for c in district.contracts.values()
-        if c.kind == "home" and c.valid_from <= first and last <= c.valid_until
-    ]  # fmt: skip
-    return found[0] if len(found) == 1 else None
+class Regulated:
+    """The regulated price of a district's homes: one for all of them, and reckoned once for each day."""
 
+    def __init__(self, district: District) -> None:
+        self.contracts = [c for c in district.contracts.values() if c.kind == "home"]
+        self._each = lru_cache(maxsize=100)(self._prices)
 
-def estimate(contract: Contract, slots: Slots, kwh: Sequence[float | None]) -> float | None:
-    """What these amounts cost, euro, without subscription; None when nothing is known."""
-    each = prices(contract, slots).import_per_kwh.tolist()
-    known = [amount * price for amount, price in zip(kwh, each, strict=True) if amount is not None]
-    return sum(known) if known else None
+    def euros(self, slots: Slots, kwh: Sequence[float | None]) -> float | None:
+        """What these amounts cost, without subscription.
+
+        None when nothing is known, or not exactly one contract of homes holds over all of these slots.
+        """
+        each = self._each(slots)
+        if each is None:
+            return None
+        known = [amount * price for amount, price in zip(kwh, each, strict=True) if amount is not None]
+        return sum(known) if known else None
+
+    def _prices(self, slots: Slots) -> list[float] | None:
+        first, last = slots.start.date(), slots.at(slots.count - 1).date()
+        found = [c for c in self.contracts if c.valid_from <= first and last <= c.valid_until]
+        return prices(found[0], slots).import_per_kwh.tolist() if len(found) == 1 else None

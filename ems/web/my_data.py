@@ -155,10 +155,10 @@ class MyData:
         home, now = visit.home, floor(self.pages.now())
         slots = Slots(now - KEPT, KEPT // SLOT)
         points = sorted(p for p in self.pages.district.wires if p.startswith(home + "/"))
-        agreements = self.people.asked.agreements()
-        if home not in agreements.get("load curve", ()):
+        agreed = self.people.asked.agreed(home)
+        if "load curve" not in agreed:
             points = [p for p in points if p.rpartition("/")[2] not in ELECTRIC]
-            if home in agreements.get("daily", ()):
+            if "daily" in agreed:
                 points.append(f"{home}/{REGISTER}")
         try:
             history = self.pages.store.history(points, slots)
@@ -166,7 +166,7 @@ class MyData:
             raise HTTPException(503) from error
         starts = [at.strftime("%Y-%m-%dT%H:%M:%SZ") for at in slots]
         midnight = [at.astimezone(self.pages.zone).time() == time() for at in slots]
-        curve = home in agreements.get("load curve", ())
+        curve = "load curve" in agreed
         found = []
         for point in points:
             values = history.values[point].tolist()

@@ -14,11 +14,12 @@ from starlette.exceptions import HTTPException
 from ems.assets import Photovoltaic
 from ems.slots import SLOT, Slots
 from ems.store import People, StoreError
-from ems.web import consumption, money, normal
+from ems.web import consumption, normal
 from ems.web.access import Permission
 from ems.web.chart import Line
-from ems.web.consumption import ELECTRICITY, HEAT, HOT_WATER, LITRES_PER_M3, Day, Days
+from ems.web.consumption import ELECTRICITY, HEAT, HOT_WATER, LITRES_PER_M3, Day, Days, Use
 from ems.web.figures import Figure, amounts, marks, quarter_name, temperatures
+from ems.web.money import Regulated
 from ems.web.pages import Pages, Visit
 from ems.web.words import Words
 
@@ -54,6 +55,7 @@ class Resident:
         self.pages = pages
         self.people = people
         self.store = pages.store
+        self.price = Regulated(pages.district)
         self.neighbours = normal.Neighbours(pages.store, people, pages.district)
         pages.route("/my-home", Permission.HOME, self.today, keep=True)
         pages.route("/my-home/day/{day}", Permission.HOME, self.day, keep=True)
@@ -91,8 +93,11 @@ class Resident:
         judged, similar, group = [], "", None
         try:
             shown = consumption.day(self.store, visit.home, which, now, zone)
-            before = consumption.day(self.store, visit.home, which - timedelta(days=1), now, zone)
-            usual = self._usual(visit.home, which) if daily else None
+            before, usual = None, None
+            if daily and shown.over:
+                usual = self._usual(visit.home, which)
+            elif daily:
+                before = consumption.electricity(self.store, visit.home, which - timedelta(days=1), zone)
             sun = self._sun(visit.home, which - timedelta(days=1) if which == today else which, words)
             if which == today:
                 judged = normal.week(self.store, self.pages.district, visit.home, today, now, zone, words, daily)
@@ -102,7 +107,7 @@ class Resident:
         except StoreError:
             return self._away(visit)
         if not daily:
-            shown, before = shown.without_electricity(), before.without_electricity()
+            shown = shown.without_electricity()
         return self.pages.page(
             visit,
             "home_day.html",
@@ -133,14 +138,12 @@ class Resident:
 
     def _agreed(self, home: str) -> tuple[bool, bool]:
         """Whether days of electricity may be shown, and whether quarter-hours: the second includes the first."""
-        agreements = self.people.asked.agreements()
-        daily = home in agreements.get("daily", ())
-        return daily, home in agreements.get("load curve", ())
+        agreed = self.people.asked.agreed(home)
+        return "daily" in agreed, "load curve" in agreed
 
     def _euros(self, slots: Slots, amounts: Sequence[float | None], words: Words) -> str:
         """At the regulated price; empty where no contract of homes holds, or nothing was measured."""
-        contract = money.regulated(self.pages.district, slots)
-        euro = None if contract is None else money.estimate(contract, slots, amounts)
+        euro = self.price.euros(slots, amounts)
         return "" if euro is None else words.euro(euro)
 
     def _sun(self, home: str, which: date, words: Words) -> str:
@@ -167,11 +170,8 @@ class Resident:
     def _usual(self, home: str, which: date) -> float | None:
         """Electricity of a day, mean of the week before; None when too little of it is known."""
         first, last = which - timedelta(days=_USUAL_DAYS), which - timedelta(days=1)
-        week = consumption.days(self.store, home, first, last, self.pages.now(), self.pages.zone)
-        known = [
-            a for d, a in zip(week.dates, week.use[ELECTRICITY].amounts, strict=True)
-            if a is not None and d not in week.partly
-        ]  # fmt: skip
+        use, gaps = consumption.daily(self.store, home, ELECTRICITY, first, last)
+        known = [a for i, a in enumerate(use.amounts) if a is not None and first + timedelta(days=i) not in gaps]
         return sum(known) / len(known) if len(known) >= _FEWEST_DAYS else None
 
     # A month, a year
@@ -336,8 +336,8 @@ class Resident:
         begins = consumption.local_day(first, self.pages.zone).start
         slots = Slots(begins, (consumption.local_day(until, self.pages.zone).end - begins) // SLOT)
         point = f"{home}/{ELECTRICITY}"
-        row = self.store.history([point], Slots(slots.start, slots.count + 1)).values[point].tolist()
-        return self._euros(slots, consumption.used([consumption.known(v) for v in row]).amounts, words)
+        row = self.store.history([point], Slots(slots.start, slots.count + 1)).values[point]
+        return self._euros(slots, consumption.used(consumption.known(row)).amounts, words)
 
     def _days(self, home: str, first: date, last: date) -> Days:
         """The days from first to last, without electricity unless it was agreed to."""
@@ -404,14 +404,14 @@ def _lead(day: Day, is_today: bool, daily: bool, words: Words) -> str:
     return words.text("Electricity you used on this day")
 
 
-def _compared(day: Day, before: Day, usual: float | None, words: Words) -> str:
+def _compared(day: Day, before: Use | None, usual: float | None, words: Words) -> str:
     """Against the same hours of the day before, or a whole day against the week before."""
     total = day.use[ELECTRICITY].total
     if total is None:
         return ""
     if not day.over:
         count = _last(day.use[ELECTRICITY].amounts) + 1
-        same = before.use[ELECTRICITY].upto(count) if before.slots.count == day.slots.count else None
+        same = before.upto(count) if before is not None and len(before.amounts) == day.slots.count else None
         return "" if same is None else words.text(
             "Yesterday by the same time: {amount}.", amount=words.fine("energy_kwh", same)
         )  # fmt: skip
@@ -469,7 +469,7 @@ def _warmth(day: Day, is_today: bool, words: Words) -> str:
 
 def _quarters(day: Day, words: Words) -> list[tuple[str, str, str, str, bool]]:
     """The drawings as figures, hour by hour: (from, electricity, temperature, wish, estimated)."""
-    use, rows = day.use[ELECTRICITY], []
+    use, rows, starts = day.use[ELECTRICITY], [], day.slots.starts
     for i in range(0, day.slots.count, 4):
         part = slice(i, i + 4)
         known = [a for a in use.amounts[part] if a is not None]
@@ -478,7 +478,7 @@ def _quarters(day: Day, words: Words) -> list[tuple[str, str, str, str, bool]]:
         if known or warm:
             rows.append(
                 (
-                    words.clock(day.slots.at(i)),
+                    words.clock(starts[i]),
                     words.number(sum(known) if known else None, 2),
                     words.number(sum(warm) / len(warm) if warm else None, 1),
                     words.number(wish[-1] if wish else None, 1),

@@ -45,6 +45,17 @@ def _number(language: str, rounded: float, digits: int) -> str:
     return str(format_decimal(rounded, format=pattern, locale=_locale(language))).replace("-", "−")
 
 
+@lru_cache(maxsize=5_000)
+def _day(language: str, day: date, pattern: str) -> str:
+    """Whoever looks, it is at the same few days."""
+    return format_date(day, pattern, locale=_locale(language))
+
+
+@lru_cache(maxsize=5_000)
+def _moment(language: str, local: datetime, pattern: str) -> str:
+    return format_datetime(local, pattern, tzinfo=local.tzinfo, locale=_locale(language))
+
+
 def chosen(asked: str | None, accept_language: str | None) -> str:
     """The language of a page: what the address asks for, else the browser's first that we speak."""
     if asked in LANGUAGES:
@@ -129,38 +140,42 @@ class Words:
 
     def clock(self, instant: datetime) -> str:
         """Local time of day, `19:30`."""
-        return f"{instant.astimezone(self.zone):%H:%M}"  # the same in both languages
+        local = instant.astimezone(self.zone)
+        return f"{local.hour:02}:{local.minute:02}"  # the same in both languages
 
     def day(self, instant: datetime) -> str:
         """Local weekday and time, `Sat 19:30`."""
-        return format_datetime(instant.astimezone(self.zone), "EEE HH:mm", tzinfo=self.zone, locale=self.locale)
+        return self._moment(instant, "EEE HH:mm")
 
     def moment(self, instant: datetime) -> str:
         """Local date and time, `21 Nov 2026, 19:30`."""
-        return format_datetime(instant.astimezone(self.zone), "d MMM y, HH:mm", tzinfo=self.zone, locale=self.locale)
+        return self._moment(instant, "d MMM y, HH:mm")
+
+    def _moment(self, instant: datetime, pattern: str) -> str:
+        return _moment(self.language, instant.astimezone(self.zone).replace(second=0, microsecond=0), pattern)
 
     def long_day(self, day: date) -> str:
         """A civil day: `Saturday 24 October 2026`."""
-        return format_date(day, "EEEE d MMMM y", locale=self.locale)
+        return _day(self.language, day, "EEEE d MMMM y")
 
     def short_day(self, day: date) -> str:
         """A civil day of a known month: `Sat 24`."""
-        return format_date(day, "EEE d", locale=self.locale)
+        return _day(self.language, day, "EEE d")
 
     def near_day(self, day: date) -> str:
         """A civil day of a known year: `Sat 24 Oct`."""
-        return format_date(day, "EEE d MMM", locale=self.locale)
+        return _day(self.language, day, "EEE d MMM")
 
     def month(self, day: date) -> str:
         """The month of a day: `October 2026`."""
-        return format_date(day, "LLLL y", locale=self.locale)
+        return _day(self.language, day, "LLLL y")
 
     def month_name(self, day: date) -> str:
-        return format_date(day, "LLLL", locale=self.locale)
+        return _day(self.language, day, "LLLL")
 
     def month_letter(self, day: date) -> str:
         """The month in the narrowest form: `O`."""
-        return format_date(day, "LLLLL", locale=self.locale)
+        return _day(self.language, day, "LLLLL")
 
     def quantity(self, quantity: str) -> str:
         """The name of a quantity for people: `top temperature`; its unit stands with the value."""

@@ -188,7 +188,13 @@ def test_who_was_not_asked_has_not_agreed_and_one_no_is_enough(people: People) -
     assert not people.agrees(HOME, "daily")
     people.consent(mine, "daily", True, NOW)
     assert people.agrees(HOME, "daily") and not people.agrees(HOME, "load curve") and not people.agrees(OTHER, "daily")
+    people.consent(mine, "load curve", True, NOW)
+    people.consent(other, "load curve", True, NOW)
+    assert people.asked.agreed(HOME) == {"daily", "load curve"}
+    # Quarter-hours hold the days: once somebody says no to these, the yes to those counts no more.
     people.consent(other, "daily", False, NOW, until=NOW + HOUR)
+    assert people.asked.agreed(HOME) == frozenset()
+    assert people.asked.agreements()["load curve"] == frozenset()
     assert not people.agrees(HOME, "daily")
     assert people.asked.withdrawals() == {(HOME, "daily"): NOW + HOUR}
     helper = people.account_of(people.invite("c", "caregiver", OTHER, NOW), NOW)
