@@ -262,7 +262,9 @@ def _of_asset(command: Command, district: District, scene: Scene, then: Mapping[
             yield "a plant stops while a tank is cold"
         asked = [s for n in mine if (s := stands(f"{n}/setpoint_c")) is not None]
         if quantity == "hot_water_leaving_setpoint_c" and asked and value < max(asked) + 2 - SLACK:
-            yield "leaves too cool"
+            found = scene.reads(command.point)
+            if found is None or value <= found + SLACK:
+                yield "leaves too cool"
     if isinstance(asset, Battery) and quantity == "power_setpoint_kw" and abs(value) > SLACK:
         yield from _battery(asset, value, district, scene)
     if isinstance(asset, ChargePoint) and quantity == "current_limit_a" and value > SLACK:

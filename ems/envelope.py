@@ -127,8 +127,13 @@ def stands_too_cool(setpoint_c: float) -> str | None:
     return None
 
 
-def leaves_too_cool(leaving_c: float, tank_setpoints_c: list[float]) -> str | None:
-    """Refuses a hot-water leaving temperature that cannot reach the tanks it charges."""
+def leaves_too_cool(leaving_c: float, tank_setpoints_c: list[float], now_c: float | None = None) -> str | None:
+    """Refuses a hot-water leaving temperature that cannot reach the tanks it charges.
+
+    To raise it from what it is now is always allowed: it may take more than one slot to get there.
+    """
+    if now_c is not None and _above(leaving_c, now_c):
+        return None
     if tank_setpoints_c and _below(leaving_c, max(tank_setpoints_c) + HOT_WATER_LIFT_K):
         return f"leaving at {leaving_c:g} degC cannot charge a tank to {max(tank_setpoints_c):g}"
     return None

@@ -144,6 +144,10 @@ def test_a_plant_leaves_warmer_than_the_tanks_it_charges() -> None:
     assert envelope.leaves_too_cool(66, [60, 64]) is None
     assert "cannot charge a tank to 65" in (envelope.leaves_too_cool(66, [60, 65]) or "")
     assert envelope.leaves_too_cool(58, []) is None
+    # Out of 60 degC it is raised by as much as its ramp allows; let it be lowered and it may not stay too cool.
+    assert envelope.leaves_too_cool(66, [65], now_c=60) is None
+    assert "cannot charge" in (envelope.leaves_too_cool(66, [65], now_c=66) or "")
+    assert "cannot charge" in (envelope.leaves_too_cool(64, [65], now_c=66) or "")
 
 
 @pytest.mark.parametrize(

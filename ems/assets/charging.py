@@ -179,7 +179,9 @@ def build(block: Any, fleet: Mapping[str, Feeder | ChargePoint | BikeRoom], outl
     block.efficiency = pyo.Param(
         block.giving, initialize=per_name({n: max(a.give_back_efficiency, 0.01) for n, a in giving.items()})
     )
-    block.feeder_kw = pyo.Param(block.feeders, initialize=per_name({f: feeders[f].limit_kw for f in cables}))
+    sockets_of = {f: {n: a for n, a in fleet.items() if isinstance(a, ChargePoint) and a.feeder == f} for f in cables}
+    carried = {f: max(feeders[f].limit_kw - _out_of_service_kw(sockets_of[f], outlook), 0.0) for f in cables}
+    block.feeder_kw = pyo.Param(block.feeders, initialize=per_name(carried))
     block.charge_kw = pyo.Var(block.fleet, block.flows, bounds=upper(limits))
     backs = {n: a.kw(a.give_back_current_a) * there[n] for n, a in giving.items()}
     block.back_kw = pyo.Var(block.giving, block.flows, bounds=upper(backs))
@@ -285,6 +287,12 @@ def _held_kw(socket: ChargePoint | BikeRoom, limit_kw: float, outlook: Outlook) 
     return outlook.capped(socket.point("current_limit_a"), limit_kw, socket.kw(1.0))
 
 
+def _out_of_service_kw(fed: Mapping[str, ChargePoint], outlook: Outlook) -> float:
+    """What stands on a cable that nobody plans: it may be drawn."""
+    standing = standing_a(fed, outlook)
+    return cable_kw(fed, {n: a for n, a in standing.items() if not outlook.in_service(n)})
+
+
 def _rows(rows: list[Floats], slots: Slots) -> Floats:
     return np.array(rows, dtype=float).reshape(len(rows), slots.count)
 
@@ -304,12 +312,15 @@ def actuate(planned: Planned, fleet: Mapping[str, Feeder | ChargePoint | BikeRoo
 def _of_feeder(planned: Planned, feeder: Feeder, fed: Mapping[str, ChargePoint], outlook: Outlook) -> list[Setpoint]:
     """Planned currents, made whole to 0 or the minimum, then what the cable still carries for whoever arrives."""
     fr, en = price_words(outlook.tariffs.get(feeder.supply))
-    amps: dict[str, float] = {}
-    why: dict[str, str] = {}
+    standing = standing_a(fed, outlook)
+    amps: dict[str, float] = dict(standing)
+    why = dict.fromkeys(standing, both("tenu par une personne", "held by a person"))
     for name, point in fed.items():
         session = outlook.snapshot.sessions.get(name)
         if not outlook.in_service(name):
-            amps[name], why[name] = 0.0, both("hors service", "out of service")
+            why[name] = both("hors service", "out of service")
+        elif name in standing:
+            pass
         elif session is not None and float(planned.flow(name, "back_kw")[0]) > float(
             planned.flow(name, "charge_kw")[0]
         ):
@@ -325,13 +336,16 @@ def _of_feeder(planned: Planned, feeder: Feeder, fed: Mapping[str, ChargePoint],
                     f"au minimum {fr}, prêt à {_at(session)} UTC", f"at its minimum {en}, ready by {_at(session)} UTC"
                 )
     # What a car can take shows only above a usual car's current: who is to take that much is allowed a little more.
-    for name in [n for n, a in amps.items() if a > USUAL_CAR_A - 0.5 and _is_unknown(outlook.snapshot.sessions.get(n))]:
+    eager = [n for n, a in amps.items() if a > USUAL_CAR_A - 0.5 and n not in standing]
+    for name in [n for n in eager if _is_unknown(outlook.snapshot.sessions.get(n))]:
         asked_a = min(WELCOME_A, fed[name].maximum_current_a)
         if cable_kw(fed, {**amps, name: asked_a}) <= feeder.limit_kw:
             amps[name] = max(amps[name], asked_a)
     # Rounding up to the minimum current may load the cable beyond its limit: the smallest wait one more slot.
     while cable_kw(fed, amps) > feeder.limit_kw + 1e-6:
-        running = [n for n, a in amps.items() if a > 0]
+        running = [n for n, a in amps.items() if a > 0 and n not in standing]
+        if not running:
+            break
         helps = [n for n in running if cable_kw(fed, {**amps, n: 0.0}) < cable_kw(fed, amps) - 1e-9]
         name = min(helps or running, key=lambda n: amps[n])
         amps[name], why[name] = 0.0, both("attend, le câble est plein", "waits, the cable is full")
@@ -341,7 +355,8 @@ def _of_feeder(planned: Planned, feeder: Feeder, fed: Mapping[str, ChargePoint],
     for names, most_a in ((came, math.inf), ([n for n in free if n not in came], WELCOME_A)):
         most_each_a = {n: min(most_a, fed[n].maximum_current_a) for n in names}
         together_kw = sum(fed[n].kw(a) for n, a in most_each_a.items())
-        share = min(1.0, (feeder.limit_kw - cable_kw(fed, amps)) / together_kw) if together_kw > 0 else 0.0
+        spare_kw = max(feeder.limit_kw - cable_kw(fed, amps), 0.0)
+        share = min(1.0, spare_kw / together_kw) if together_kw > 0 else 0.0
         for name, current in most_each_a.items():
             # In whole amperes: a socket without a car is not worth a write for less.
             whole_a = float(math.floor(share * current + 1e-9))
@@ -352,7 +367,24 @@ def _of_feeder(planned: Planned, feeder: Feeder, fed: Mapping[str, ChargePoint],
                 "libre : une voiture qui arrive commence sans attendre", "free: a car that arrives starts at once"
             )
     backs = [_of_give_back(planned, n, p, outlook) for n, p in fed.items() if p.give_back_current_a > 0]
-    return [Setpoint(fed[n].point("current_limit_a"), amps[n], why[n]) for n in fed] + backs
+    off = {n: 0.0 for n in fed if not outlook.in_service(n)}  # nobody writes there: what it would stand at is nothing
+    return [Setpoint(fed[n].point("current_limit_a"), {**amps, **off}[n], why[n]) for n in fed] + backs
+
+
+def standing_a(fed: Mapping[str, ChargePoint], outlook: Outlook) -> dict[str, float]:
+    """The current limits, A, at which those charge points stand that we do not command now: a person holds them, or
+    they are out of service. What is not known may be drawn in full, as the write gate takes it.
+    """
+    standing = {}
+    for name, point in fed.items():
+        limit = point.point("current_limit_a")
+        override = outlook.snapshot.overrides.get(limit)
+        if override is not None:
+            standing[name] = override.value
+        elif not outlook.in_service(name):
+            found = outlook.snapshot.value(limit)
+            standing[name] = point.maximum_current_a if found is None else found
+    return standing
 
 
 def cable_kw(fed: Mapping[str, ChargePoint], amps: Mapping[str, float]) -> float:

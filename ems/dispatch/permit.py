@@ -175,7 +175,7 @@ class _Gate:
             case Plant(), "hot_water_leaving_setpoint_c":
                 tanks = [t for t in self.district.of(Tank).values() if t.plant == asset.name]
                 setpoints = [s for t in tanks if (s := self.then(t.point("setpoint_c"))) is not None]
-                return envelope.leaves_too_cool(value, setpoints)
+                return envelope.leaves_too_cool(value, setpoints, self.found(wire.point))
             case Battery(), "power_setpoint_kw":
                 return envelope.overfills(
                     value,

@@ -211,6 +211,21 @@ def test_a_current_that_somebody_holds_is_planned_with() -> None:
     assert [s.amount for s in result.shortfalls] == [pytest.approx(0.4)]
 
 
+@pytest.mark.parametrize(("stands_a", "most_kw", "limit_a"), [(10.0, 2.7, 11.7), (16.0, 1.32, 0.0), (None, 0.0, 0.0)])
+def test_a_socket_out_of_service_may_draw_what_it_stands_at(
+    stands_a: float | None, most_kw: float, limit_a: float
+) -> None:
+    """10 A leave 2.7 of 5 kW, 11.7 A; 16 A leave 1.32, and a car takes at least 1.38; the unknown may be 32 A."""
+    here = district(supply(), FEEDER, *POINTS, prices=PRICES)
+    read = {} if stands_a is None else {"house__point_2__current_limit_a": stands_a}
+    locked = replace(snapshot(sessions=session(1, 24, 6), **read), out_of_service=frozenset(["house/point-2"]))
+    result = plan(here, locked, forecasts(), HOURLY)
+    assert result.flow("house/point-1", "power_kw").max() == pytest.approx(most_kw, abs=1e-6)
+    limits = {s.point: s.value for s in result.setpoints}
+    assert limits["house/point-2/current_limit_a"] == 0.0  # nobody writes it
+    assert limits["house/point-1/current_limit_a"] == limit_a
+
+
 @pytest.mark.parametrize(
     ("power", "current"), [(0.0, 0.0), (0.5, 0.0), (0.8, 6.0), (1.38, 6.0), (2.3, 10.0), (9.0, 32.0)]
 )

@@ -471,6 +471,8 @@ def test_a_tank_is_charged_only_to_what_its_plant_reaches(district: District) ->
     assert "cannot charge a tank to 64" in refusals(district, {aim: 60.0, leaving: 62.0}, command(aim, 64.0))[0]
     assert refusals(district, {aim: 60.0}, command(aim, 64.0)) == []
     assert "cannot charge a tank" in refusals(district, {aim: 64.0, leaving: 66.0}, command(leaving, 60.0))[0]
+    # A tank out of service stands where it stands: the plant may be raised towards it, ramp by ramp.
+    assert refusals(district, {aim: 64.0, leaving: 60.0}, command(leaving, 63.0)) == []
 
 
 def test_an_occupied_zone_keeps_its_floor(district: District) -> None:
