@@ -28,7 +28,7 @@ from ems.loop.ways_down import Decided, Way
 from ems.points import Quality, Sample
 from ems.slots import slot_number
 from ems.snapshot import Snapshot
-from ems.store import Journal, Run
+from ems.store import Journal
 from ems.store.spool import Spool
 
 DAYS = 2.0
@@ -106,7 +106,6 @@ _real_commit = Journal.commit_intents
 _real_slot = slot_number
 _real_due = due
 _real_write = Hands.write
-_real_open = Journal.open_run
 _real_seen = Control._seen
 _real_save = control.Control._save
 
@@ -141,10 +140,6 @@ async def _believes_all(self: Hands, commands: Any, snapshot: Snapshot) -> Any:
         return await _real_write(self, commands, snapshot)
     finally:
         link.write = asked  # type: ignore[method-assign]
-
-
-def _always_running(journal: Journal, slot: int, now: datetime, fence: int) -> Run:
-    return replace(_real_open(journal, slot, now, fence), state="running")
 
 
 async def _people_forgotten(self: Control, at: datetime) -> Snapshot:
@@ -224,6 +219,5 @@ DEFECTS: tuple[Defect, ...] = (
     Defect("ramp-ignored", ("planner-absurd",), (
         (due_module, "shaped", _unshaped), (hands, "permit", _all_allowed),
     )),
-    Defect("decided-again", ("kill", "clock-back"), ((Journal, "open_run", _always_running),)),
     Defect("unsafe-left-standing", ("planner-absurd",), ((Hands, "_take_back_unsafe", _nothing_async),)),
 )  # fmt: skip
