@@ -6,15 +6,14 @@ and its answer another one beside it. A few may wait at once, and old ones are f
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from ems.slots import as_utc
-from ems.store.requests import RequestError, locked, write_whole
+from ems.store.slips import Slips, when
 
 What = Literal["hold", "price", "battery", "sun", "comfort", "plant"]
 MOST_WAITING = 3
@@ -86,11 +85,11 @@ class Answer:
         return None if self.trouble else self.cases["asked"].carbon_kg - self.cases["now"].carbon_kg
 
 
-class Questions:
+class Questions(Slips[Question, Answer]):
     """The questions of one site."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder / "questions"
+        super().__init__(folder / "questions", "questions", _question, _answer, most_waiting=MOST_WAITING, kept=KEPT)
 
     def ask(
         self,
@@ -103,69 +102,26 @@ class Questions:
         reason: str = "",
     ) -> int:
         """Leave a question; returns its number. Raises RequestError while too many wait."""
-        with locked(self.folder / "lock"):
-            if len(self.waiting()) >= MOST_WAITING:
-                raise RequestError(f"{MOST_WAITING} questions wait already; ask again when one is answered")
-            numbers = self._numbers()
-            number = max(numbers, default=0) + 1
-            end = None if until is None else as_utc(until)
-            question = Question(number, what, subject, amount, by, as_utc(at), end, reason)
-            write_whole(self._file(number), json.dumps(_flat(question), ensure_ascii=False))
-            for old in numbers[:-KEPT]:
-                self._file(old).unlink(missing_ok=True)
-                self._answer(old).unlink(missing_ok=True)
-        return number
-
-    def one(self, number: int) -> Question | None:
-        """A question by its number; None when there is none, or its file says something else."""
-        try:
-            found = json.loads(self._file(number).read_text(encoding="utf-8"))
-            until = found.pop("until")
-            at = datetime.fromisoformat(found.pop("at"))
-            return Question(**found, at=at, until=None if until is None else datetime.fromisoformat(until))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-
-    def answer_of(self, number: int) -> Answer | None:
-        """None: not answered yet."""
-        try:
-            return _answer(json.loads(self._answer(number).read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-
-    def answer(self, number: int, answer: Answer) -> None:
-        write_whole(self._answer(number), json.dumps(_flat(answer), ensure_ascii=False))
-
-    def waiting(self) -> list[Question]:
-        """Those without an answer, oldest first."""
-        found = (self.one(n) for n in self._numbers() if not self._answer(n).exists())
-        return [q for q in found if q is not None]
+        end = None if until is None else as_utc(until)
+        return self.put(lambda number: Question(number, what, subject, amount, by, as_utc(at), end, reason))
 
     def last(self, count: int) -> list[Question]:
         """The newest first."""
-        found = (self.one(n) for n in reversed(self._numbers()))
+        found = (self.one(n) for n in reversed(self.numbers()))
         return [q for q in found if q is not None][:count]
 
-    def _numbers(self) -> list[int]:
-        return sorted(int(p.stem) for p in self.folder.glob("*.json") if p.stem.isdigit())
 
-    def _file(self, number: int) -> Path:
-        return self.folder / f"{number:06d}.json"
-
-    def _answer(self, number: int) -> Path:
-        return self.folder / f"{number:06d}.answer"
-
-
-def _flat(one: Question | Answer) -> dict[str, Any]:
-    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in asdict(one).items()}
+def _question(found: Mapping[str, Any]) -> Question:
+    until = found["until"]
+    return Question(**{**found, "at": when(found["at"]), "until": None if until is None else when(until)})
 
 
 def _answer(found: Mapping[str, Any]) -> Answer:
     start = found["start"]
     return Answer(
-        made_at=datetime.fromisoformat(found["made_at"]),
+        made_at=when(found["made_at"]),
         seconds=float(found["seconds"]),
-        start=None if start is None else datetime.fromisoformat(start),
+        start=None if start is None else when(start),
         minutes=int(found["minutes"]),
         doubt_euro=found["doubt_euro"],
         cases={name: Case(**case) for name, case in found["cases"].items()},

@@ -67,7 +67,7 @@ def test_a_few_tests_wait_and_old_ones_are_forgotten(tmp_path: Path) -> None:
         checks.ask(SUBSTATION, "chief", WINTER)
     made = Checked(WINTER, [Seen("a/b/c_kw", None, "missing")], [Tried("a/b/c_kw", 1.0, "gate", why="is above 0")])
     checks.answer(MOST_WAITING, made)
-    assert checks.last()[SUBSTATION] == (checks._one(MOST_WAITING), made) and made.good == 0
+    assert checks.last()[SUBSTATION] == (checks.one(MOST_WAITING), made) and made.good == 0
     (tmp_path / "checks" / "000001.json").write_text("{")  # a torn file is no test
     assert [check.number for check in checks.waiting()] == [2, 3, 4]
     for _ in range(70):
