@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from ems.store.database import Database, execute, fetch_all
-from ems.store.store import to_us
+from ems.store.store import from_us, to_us
 from ems.store.trail import note
+
+
+@dataclass(frozen=True)
+class Link:
+    """An issuer that knows an account, and since when."""
+
+    issuer: str
+    since: datetime
 
 
 class Identities:
@@ -22,6 +31,24 @@ class Identities:
         sql = "SELECT account_id FROM identity WHERE issuer = ? AND subject = ?"
         rows = self._database.read("identity", lambda c: fetch_all(c, sql, (issuer, subject)))
         return int(rows[0][0]) if rows else None
+
+    def of(self, account_id: int) -> list[Link]:
+        """The issuers that know an account, the oldest first."""
+        sql = "SELECT issuer, since_us FROM identity WHERE account_id = ? ORDER BY since_us, issuer"
+        rows = self._database.read("identities", lambda c: fetch_all(c, sql, (account_id,)))
+        return [Link(issuer, from_us(since)) for issuer, since in rows]
+
+    def unlink(self, account_id: int, issuer: str, who: tuple[str, str], now: datetime) -> bool:
+        """From now on the issuer's subject opens nothing here, until it is linked anew. False: it was not linked."""
+
+        def write(connection: Connection) -> bool:
+            sql = "DELETE FROM identity WHERE account_id = ? AND issuer = ?"
+            done = execute(connection, sql, (account_id, issuer)) > 0
+            if done:
+                note(connection, *who, "organisation unlinked", None, now, issuer)
+            return done
+
+        return self._database.write("unlink identity", write)
 
     def link(self, issuer: str, subject: str, email: str, now: datetime) -> int | None:
         """Link a subject to the member of staff who was invited under this address, which the issuer has verified.

@@ -28,7 +28,7 @@ Deed = Literal[
     "point held", "hold ended", "handed back", "taken again", "out of service", "in service again",
     "alarm acknowledged", "alarm shelved", "what if asked", "invited", "access ended", "token made", "token ended",
     "passkey added", "passkey removed", "closing days added", "closing days removed",
-    "organisation linked", "device tested",
+    "organisation linked", "organisation unlinked", "device tested",
 ]  # fmt: skip
 FIRST = bytes(32)  # what the first line is chained to
 ALL_HOMES: Deed = "comfort of all homes"

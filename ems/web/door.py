@@ -44,6 +44,7 @@ class Door:
         pages.route("/sign-in", Permission.EVERYBODY, self.sign_in, "POST")
         pages.route("/sign-out", Permission.SIGNED_IN, self.sign_out, "POST")
         pages.route("/access", Permission.SIGNED_IN, self.access)
+        pages.route("/access/organisation", Permission.SIGNED_IN, self.unlink, "POST")
         pages.route("/access/end", Permission.SIGNED_IN, self.end, "POST")
         pages.route("/access/keys", Permission.SIGNED_IN, self.keys)
         pages.route("/access/keys", Permission.SIGNED_IN, self.change_keys, "POST")
@@ -107,7 +108,7 @@ class Door:
         return response
 
     def access(self, visit: Visit) -> Response:
-        """The sign-ins that hold, a password, and passkeys."""
+        """The sign-ins that hold, a password, passkeys, and the organisation that knows a member of staff."""
         return self.pages.page(
             visit,
             "access.html",
@@ -115,9 +116,17 @@ class Door:
             this=self.people.key(token_of(visit.request)),
             passkeys=self.people.passkeys.of(visit.who.id),
             most=MOST_PASSKEYS,
+            links=self.people.identities.of(visit.who.id),
             origin=self.pages.origin,
             here=self.pages.is_at_origin(visit.request),
         )
+
+    def unlink(self, visit: Visit) -> Response:
+        """Of the account that asks alone, also where no provider is named any more."""
+        issuer = visit.given("key", 500)
+        if not self.people.identities.unlink(visit.who.id, issuer, visit.by, self.pages.clock()):
+            raise HTTPException(404)
+        return visit.to("/access")
 
     def end(self, visit: Visit) -> Response:
         if not self.people.end_session(visit.who, str(visit.form.get("key", ""))[:128], self.pages.clock()):

@@ -88,6 +88,32 @@ def test_an_invited_manager_is_linked_by_address_and_known_by_subject(visitor: V
     assert len(visitor.people.people(NOW)) == 1
 
 
+def test_who_was_linked_unlinks_it_themselves(visitor: Visitor) -> None:
+    visitor.people.invite(ANNA, "manager", None, NOW)
+    other = visitor.people.account_of(visitor.people.invite("other", "manager", None, NOW), NOW)
+    assert other is not None
+    assert visitor.sign_in().status_code == 303
+    for language, title in (("en", "My organisation"), ("fr", "Mon organisation")):
+        text = visitor.client.get(f"/access?lang={language}").text
+        assert title in text and visitor.peer.issuer in text
+    token = visitor.client.get("/access").text.split('name="token" value="')[1].split('"')[0]
+
+    def unlink(issuer: str) -> int:
+        return visitor.client.post("/access/organisation", data={"token": token, "key": issuer}).status_code
+
+    assert not visitor.people.identities.unlink(other.id, visitor.peer.issuer, ("other", "manager"), NOW)
+    assert unlink("https://elsewhere.example") == 404
+    assert unlink(visitor.peer.issuer) == 303 and unlink(visitor.peer.issuer) == 404
+    last = visitor.people.audit(1)[0]
+    assert (last.what, last.name) == ("organisation unlinked", ANNA)
+    assert visitor.is_in and "My organisation" not in visitor.client.get("/access?lang=en").text
+    # Somebody else of the same organisation may now be the one of this address, and the one of before is not.
+    visitor.client, visitor.peer.person = visitor.browser(), {"sub": "u-4711", "email": None}
+    assert visitor.sign_in().status_code == 422
+    visitor.peer.person = {"sub": "u-4712", "email": ANNA, "email_verified": True}
+    assert visitor.sign_in().status_code == 303
+
+
 @pytest.mark.parametrize(
     "person",
     [
