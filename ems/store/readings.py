@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
-from itertools import repeat
+from itertools import chain, repeat
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -196,7 +196,7 @@ def read_series(connection: Connection, point: int, starts: range) -> Floats:
         (starts.start, point, starts.start, starts.stop),
     )
     if found:
-        table = np.array(found, dtype=np.float64)
+        table = np.fromiter(chain.from_iterable(found), np.float64, 2 * len(found)).reshape(-1, 2)
         values[table[:, 0].astype(np.intp)] = table[:, 1]
     return values
 

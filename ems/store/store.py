@@ -11,7 +11,7 @@ import zlib
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -386,20 +386,16 @@ class Store:
         self._database.write("save decision", write)
 
     def decision(self, slot: int) -> dict[str, Any] | None:
-        """The record of one slot, or None."""
+        """The record of one slot, or None. It is only read: whoever asks next may get the same one."""
         return self._one_decision("SELECT record FROM decision WHERE slot = ?", (slot,))
 
     def last_decision(self) -> dict[str, Any] | None:
-        """The newest record, or None before the first."""
+        """The newest record, or None before the first. It is only read, as well."""
         return self._one_decision("SELECT record FROM decision ORDER BY slot DESC LIMIT 1", ())
 
     def _one_decision(self, sql: str, values: tuple[int, ...]) -> dict[str, Any] | None:
         rows = self._database.read("decision", lambda c: fetch_all(c, sql, values))
-        if not rows:
-            return None
-        record = json.loads(zlib.decompress(bytes(rows[0][0])))
-        assert isinstance(record, dict)
-        return record
+        return _unpacked(bytes(rows[0][0])) if rows else None
 
     # Forgetting
 
@@ -535,6 +531,14 @@ class Store:
         for number, day, lowest in self._database.read("registers", read):
             found[names[number]][places[day]] = lowest
         return found
+
+
+@lru_cache(maxsize=2)
+def _unpacked(packed: bytes) -> dict[str, Any]:
+    """A record is two megabytes, and every page of a quarter-hour is made from the newest, or from that and another."""
+    record = json.loads(zlib.decompress(packed))
+    assert isinstance(record, dict)
+    return record
 
 
 def without(content: Any, asset: str) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import Response
 
+from ems.points import Sample
 from ems.store import People, StoreError
 from ems.web.access import Permission
 from ems.web.alarms import open_alarms
@@ -76,7 +79,7 @@ class Abnormal:
             more=max(len(alarms) - MOST, 0),
             waiting=[t for t in self.people.tickets.waiting() if t.answered is None],
             counts={state: count for state, count in counts.items() if count},
-            tanks=[t for t in self._tanks(visit) if t.trouble],
+            tanks=[t for t in self._tanks(visit, samples) if t.trouble],
             quiet=[v for v in views if v.total and v.troubled / v.total > TROUBLED],
             given=handed_back(self.pages),
             holds=list(self.people.asked.holds(now).values()),
@@ -87,8 +90,8 @@ class Abnormal:
     def more(self, visit: Visit) -> Response:
         return self.pages.page(visit, "manager_more.html", more=MORE)
 
-    def _tanks(self, visit: Visit) -> list[TankView]:
+    def _tanks(self, visit: Visit, samples: Mapping[str, Sample]) -> list[TankView]:
         try:
-            return tanks(self.pages.district, self.pages.store, self.pages.samples(), self.pages.now(), visit.words)
+            return tanks(self.pages.district, self.pages.store, samples, self.pages.now(), visit.words)
         except StoreError:
             return []

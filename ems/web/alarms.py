@@ -14,6 +14,7 @@ from ems.store.alarms import AlarmState
 from ems.store.requests import Request, Requests
 from ems.web.access import Permission
 from ems.web.pages import Pages, Visit
+from ems.web.record import Record
 from ems.web.words import Words
 
 SHELVES = (1, 8, 24, 168)  # hours
@@ -117,6 +118,6 @@ def shown(alarm: Alarm, pages: Pages, words: Words) -> Shown:
         subject = pages.asset_name(asset, words)
     elif alarm.subject in pages.district.buildings or alarm.subject in pages.district.buses:
         subject = pages.asset_name(alarm.subject, words)
-    detail = "" if private else pages.record(words.language).public(alarm.detail)
+    detail = "" if private else Record(None, pages.district, pages.now(), words.language).public(alarm.detail)
     state = alarm.state(pages.now()).value
     return Shown(alarm, told.title, told.cause, told.consequence, told.remedy, subject, detail, state)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
@@ -37,6 +37,7 @@ LATE = 8  # quarter-hours after a day's beginning, within which its decision is 
 DRAWN_DAYS = 3  # yesterday, today and what is left of the horizon, at most
 ENOUGH = 24  # compared quarter-hours, below which nothing is said of skill
 ENOUGH_FLATS = 0.5  # of a building's, that a sum is made of
+_APART = 96  # gaps further apart than these slots are filled one by one: what lies between is not read of each flat
 # What a record's model may be called, and what is said of it. Longer names first: one may begin like another.
 NAMES = (
     "regression with trees", "regression", "boosted trees", "plane of array", "same time last week",
@@ -55,7 +56,7 @@ REASONS = (
 
 @dataclass(frozen=True)
 class Issue:
-    """What one decision expected of a meter from slot `begin` of the shown stretch on: quantiles [3, N] and by what."""
+    """What one decision expected of a meter from slot `begin` on: quantiles [3, N] and by what."""
 
     begin: int
     quantiles: Floats
@@ -101,11 +102,31 @@ class MeterView:
     changes: tuple[Change, ...]
 
 
+class Issued:
+    """What decisions expected, taken out of their records once: a record is two megabytes, and what is over stays."""
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+        self._kept: dict[int, Mapping[str, Issue]] = {}
+
+    def at(self, slot: int) -> Mapping[str, Issue] | None:
+        """By meter, from a slot counted as `slot_number` does; None without a decision."""
+        found = self._kept.get(slot)
+        if found is None and (record := self.pages.store.decision(slot)) is not None:
+            found = _issues(record)
+            if slot < slot_number(self.pages.now()):
+                self._kept[slot] = found
+            while len(self._kept) > DAYS + 1:
+                self._kept.pop(min(self._kept), None)
+        return found
+
+
 class Forecasts:
     """Adds the page of forecasts."""
 
     def __init__(self, pages: Pages) -> None:
         self.pages = pages
+        self.issued = Issued(pages)
         pages.route("/manager/forecasts", Permission.MANAGER, self.show, keep=True)
 
     def show(self, visit: Visit) -> Response:
@@ -114,7 +135,7 @@ class Forecasts:
         if chosen not in groups:
             raise HTTPException(404)
         try:
-            found = meters(self.pages, visit, groups[chosen])
+            found = meters(self.pages, visit, groups[chosen], self.issued)
         except StoreError:
             found = []
         return self.pages.page(
@@ -136,21 +157,20 @@ def meter_groups(pages: Pages) -> dict[str, list[str]]:
     return {b: points for b, points in found.items() if points}
 
 
-def meters(pages: Pages, visit: Visit, points: Sequence[str]) -> list[MeterView]:
+def meters(pages: Pages, visit: Visit, points: Sequence[str], issued: Issued) -> list[MeterView]:
     """Views of some meters: what was expected when each of the last days began, and what came."""
     first = today(pages.now(), pages.zone) - timedelta(days=DAYS)
     begins = [_begin(pages, first + timedelta(days=i)) for i in range(DAYS + DRAWN_DAYS)]
     slots = Slots(begins[0], int((begins[-1] - begins[0]) / SLOT))
     at = [int((b - begins[0]) / SLOT) for b in begins]
     issues: dict[str, list[Issue]] = {p: [] for p in points}
+    first_slot = slot_number(slots.start)
     for begin in at[: DAYS + 1]:
-        record = next(
-            (r for k in range(LATE) if (r := pages.store.decision(slot_number(slots.at(begin + k)))) is not None), None
-        )
-        if record is not None:
-            for point in points:
-                if (issue := _issue(record, point, begins[0])) is not None:
-                    issues[point].append(issue)
+        late = (issued.at(first_slot + begin + k) for k in range(LATE))
+        expected_of = next((found for found in late if found is not None), {})
+        for point in points:
+            if (issue := expected_of.get(point)) is not None:
+                issues[point].append(replace(issue, begin=issue.begin - first_slot))
     known = int(np.clip((pages.now() - slots.start) / SLOT, 0, slots.count))
     ended = _measured(pages, points, Slots(slots.start - WEEK * SLOT, known + WEEK))
     measured = {p: np.append(values, np.full(slots.count - known, np.nan)) for p, values in ended.items()}
@@ -195,14 +215,16 @@ def _begin(pages: Pages, day: date) -> datetime:
     return as_utc(datetime.combine(day, time(), pages.zone))
 
 
-def _issue(record: Mapping[str, Any], point: str, start: datetime) -> Issue | None:
-    found = record.get("forecasts", {}).get(point)
+def _issues(record: Mapping[str, Any]) -> dict[str, Issue]:
     plan = record.get("plan") or {}
-    if found is None or "low" not in found or "start" not in plan:
-        return None
-    begin = round((datetime.fromisoformat(plan["start"]) - start) / SLOT)
-    quantiles = np.array([found["low"], found["median"], found["high"]], dtype=float)
-    return Issue(begin, quantiles, str(found.get("model", "")), str(found.get("fallback", "")))
+    if "start" not in plan:
+        return {}
+    begin, issues = slot_number(datetime.fromisoformat(plan["start"])), {}
+    for point, found in record.get("forecasts", {}).items():
+        if "low" in found:
+            quantiles = np.array([found["low"], found["median"], found["high"]], dtype=float)
+            issues[point] = Issue(begin, quantiles, str(found.get("model", "")), str(found.get("fallback", "")))
+    return issues
 
 
 def joined(issues: Sequence[Issue], count: int) -> Floats:
@@ -279,11 +301,16 @@ def _power(pages: Pages, point: str, slots: Slots) -> Floats:
     """Mean power of each slot, kW; of `homes` the kept sum of the flats, or else the sum of what is kept of each."""
     building, _, rest = point.partition("/")
     kept = np.asarray(pages.store.history([point], slots).values[point])
-    if rest != "homes/power_kw" or np.isfinite(kept).all():
+    lacking = np.flatnonzero(np.isnan(kept))
+    if rest != "homes/power_kw" or not len(lacking):
         return kept
     flats = [d.point("power_kw") for d in pages.district.dwellings.values() if d.building == building]
-    history = pages.store.history(flats, slots)
-    return np.where(np.isfinite(kept), kept, scaled_sum(np.stack([history.values[f] for f in flats]), ENOUGH_FLATS))
+    found = np.full(slots.count, np.nan)
+    for part in np.split(lacking, np.flatnonzero(np.diff(lacking) > _APART) + 1):
+        begin, count = int(part[0]), int(part[-1] - part[0]) + 1
+        history = pages.store.history(flats, Slots(slots.at(begin), count)).values
+        found[begin : begin + count] = scaled_sum(np.stack([history[f] for f in flats]), ENOUGH_FLATS)
+    return np.where(np.isnan(kept), found, kept)
 
 
 def _figure(point: str, expected: Floats, truth: Floats, start: datetime, now: int, words: Words) -> Figure | None:

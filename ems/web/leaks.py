@@ -73,16 +73,14 @@ class Leaks:
 def homes_with_water(pages: Pages) -> list[Night]:
     """The homes in which water ran through each of the last nights, more than in the nights before; most first."""
     district = pages.district
-    points = {
-        f"{home}/{q}": home
+    meters = {
+        home: [p for q in ("cold_water_m3", "hot_water_m3") if (p := f"{home}/{q}") in district.wires]
         for home in district.dwellings
-        for q in ("cold_water_m3", "hot_water_m3")
-        if f"{home}/{q}" in district.wires
     }
-    ran = _counted(pages, list(points), 1000.0)
+    ran = _counted(pages, [p for points in meters.values() for p in points], 1000.0)
     found = []
-    for home in dict.fromkeys(points.values()):
-        rows = [ran[p] for p, h in points.items() if h == home]
+    for home, points in meters.items():
+        rows = [ran[p] for p in points]
         litres = [None if any(v is None for v in column) else sum(v for v in column if v is not None)
                   for column in zip(*rows, strict=True)]  # fmt: skip
         recent, before = _medians(litres)
