@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import maximum_filter1d
 from scipy.optimize import nnls
 from scipy.signal import lfilter
 
@@ -29,7 +30,17 @@ HELD_SHARE, HELD_DAYS = 0.2, (7, 42)
 MOST_ROWS = 40_000
 RECENT_DAYS = 14
 AROUND_H = (1, 3, 6)
+STEADY_H = (1, 3)
+EXTREMES_H = 2  # to either side
+HIGH_SUN = 82  # zenith, degrees: below, what is told over a clear sky's is mostly error
+OPENING_MEMORY_H = 8.0  # how long the error of the first hour lasts
+OPENING_H = 12.0
 USUAL_DAYS = 21
+# Weather is listened to where the clearness of days goes together with theirs at least so far: measured 0.8 for a
+# satellite's and a service's, 0.1 for that of a typical year; a month of days apart by chance stays below 0.3.
+LEAST_AGREEMENT = 0.3
+LEAST_CHANGE = 0.05  # of clearness from day to day, standard deviation: under a steady sky nothing can be told of it
+LEAF_DAYS = 10  # that a leaf of the ends must hold where no weather tells days apart
 CLEAR_FLOOR = 0.03  # of the capacity: below it power is not told relative to a clear sky
 # Error of a weather service's irradiance, as a share, over hours ahead, and its memory over an hour (assumption).
 IRRADIANCE_ERROR = ([0.0, 24.0, 48.0], [0.15, 0.25, 0.30])
@@ -73,6 +84,7 @@ class Array:
     why: str
     shift: int = 0  # slots by which the weather's clock runs behind the plant's
     blurred: bool = False
+    heard: bool = True  # the weather, or it says nothing of the sky over this plant
     offered: Floats | None = None  # irradiance that was expected at the last call, from `offered_at` (epoch seconds)
     offered_at: int = 0
 
@@ -144,6 +156,25 @@ class _Plant:
         said *= self.values[at].sum() / max(said.sum(), 1e-9)
         return float(np.abs(said - self.values[at]).sum() / max(self.values[at].sum(), 1e-9))
 
+    def agreement(self, planes: Floats, end: int) -> float:
+        """How the clearness of days before slot `end` goes together with that of the irradiance told: correlation.
+
+        What changes within weeks alone counts, or two seasons would agree. 1 where too little is known to doubt it.
+        """
+        if not self.has_sun:
+            return 1.0
+        days = np.arange(end % self.per_day, end).reshape(-1, self.per_day)
+        use = np.isfinite(self.values[days]) & self.lit[days]
+        pairs = ((self.values[days], self.clear_planes[days] @ planes), (self.ghi[days], self.sky.ghi[days]))
+        clearness = pd.DataFrame(
+            {k: np.where(use, came, 0.0).sum(axis=1) / np.maximum(np.where(use, clear, 0.0).sum(axis=1), 1e-9)
+             for k, (came, clear) in enumerate(pairs)}
+        )[use.sum(axis=1) > self.per_day // 5]  # fmt: skip
+        if len(clearness) < LEAST_DAYS:
+            return 1.0
+        changes = clearness - clearness.rolling(2 * RECENT_DAYS, min_periods=5, center=True).median()
+        return float(changes[0].corr(changes[1])) if (changes.std() > LEAST_CHANGE).all() else 1.0
+
     def prepare(self, planes: Floats) -> None:
         """Series that depend on the geometry."""
         self.planes = planes
@@ -178,7 +209,7 @@ class _Plant:
     def told(self, origin: Ints, target: Ints, error: Floats | None, around: Floats) -> _Told:
         """Features of pairs; `error` [R] is the irradiance's share of error in learning, None in service.
 
-        `around` [R, 3] is the clearness expected around each target, see `clearness_around`.
+        `around` [R, 9] is what the weather tells around each target, see `course`.
         """
         sky = self.sky.part(target)
         factor = 1.0 if error is None else np.clip(1 + error, 0.1, 1.9)
@@ -212,10 +243,11 @@ class _Plant:
             physical / relative, kt, clear / self.capacity_kw, np.cos(np.radians(sky.zenith)), sky.azimuth, lead_h,
             share_week, shares[0] * np.exp(-lead_h / 2), shares[1] * np.exp(-lead_h / 4), shares[2], shares[3],
             self.top[row, tod] / relative, self.mean[row, tod] / relative, self.values[yesterday] / relative,
-            np.cos(2 * np.pi * sky.year_day / 365.25), np.sin(2 * np.pi * sky.year_day / 365.25),
             dhi / np.maximum(ghi, 10), dhi / np.maximum(self.sky.dhi[target], 5), persisted / relative, usual,
             ghi / 1000, ghi / np.maximum(self.ghi_top[row, tod], 20), tod * 24 / day, *around.T,
         ]  # fmt: skip
+        if self.has_sun:  # else trees that know the date know its sky by heart
+            columns += [np.cos(2 * np.pi * sky.year_day / 365.25), np.sin(2 * np.pi * sky.year_day / 365.25)]
         for name in ("cloud_cover_pct", "temp_air_c"):
             if name in self.weather:
                 columns.append(self.weather[name][target])
@@ -229,24 +261,51 @@ class _Plant:
             lead_h,
         )
 
-    def clearness_around(self, origin: Ints, horizon: int, error: Floats) -> Floats:
-        """[O, H, 3]: expected irradiance over the clear sky's within 1, 3 and 6 h of each target of each origin.
+    def course(self, origin: Ints, horizon: int, error: Floats) -> Floats:
+        """[O, H, 9]: how the irradiance told runs around each target of each origin, over the clear sky's.
 
-        `error` [O, H] is what the irradiance errs by. An error that lasts shows where more comes than a clear sky lets.
+        Its mean within 1, 3 and 6 h: more than a clear sky lets through is an error that lasts. How it jumps from slot
+        to slot within 1 and 3 h, its highest and lowest within 2 h: a clear sky runs smoothly, so what is smooth and
+        low is an error more often than it is cloud (after Reno and Hansen 2016). And the first hour told over the last
+        one measured. `error` [O, H] is what the irradiance errs by.
         """
         at = np.minimum(origin[:, None] + np.arange(horizon), self.slots.count - 1)
-        lit = self.lit[at]
-        ghi = np.where(lit, self.ghi[at] * np.clip(1 + error, 0.1, 1.9), 0.0)
-        sums = [np.concatenate([np.zeros((len(origin), 1)), np.cumsum(x, axis=1)], axis=1)
-                for x in (ghi, np.where(lit, self.sky.ghi[at], 0.0))]  # fmt: skip
+        told = self.ghi[at] * np.clip(1 + error, 0.1, 1.9)
+        lit, high_sun = self.lit[at], self.sky.zenith[at] < HIGH_SUN
+        per_hour = max(1, self.per_day // 24)
         found = []
         for hours in AROUND_H:
-            half = max(1, hours * self.per_day // 24)
-            low = np.clip(np.arange(horizon) - half, 0, None)
-            high = np.clip(np.arange(horizon) + half + 1, None, horizon)
-            sun, clear = (x[:, high] - x[:, low] for x in sums)
+            sun, clear = (_sum_around(np.where(lit, x, 0.0), hours * per_hour) for x in (told, self.sky.ghi[at]))
             found.append(sun / np.maximum(clear, 20))
-        return np.stack(found, axis=2)
+        clearness = np.where(high_sun, told / np.maximum(self.sky.ghi[at], 20), np.nan)
+        jumps = np.abs(np.diff(clearness, axis=1, prepend=np.nan))
+        known = np.isfinite(jumps)
+        for hours in STEADY_H:
+            total = _sum_around(np.where(known, jumps, 0.0), hours * per_hour)
+            count = _sum_around(known.astype(float), hours * per_hour)
+            found.append(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+        width = 2 * EXTREMES_H * per_hour + 1
+        found.append(maximum_filter1d(np.where(high_sun, clearness, -1.0), width, axis=1))
+        found.append(-maximum_filter1d(-np.where(high_sun, clearness, 9.0), width, axis=1))
+        return np.stack([*found, *self._opening(origin, told[:, :per_hour], horizon)], axis=2)
+
+    def _opening(self, origin: Ints, told: Floats, horizon: int) -> tuple[Floats, Floats]:
+        """[O, H] twice: the first hour told over the last one measured, fading, and that one for the first half day.
+
+        Both over the clear sky's; the first is a logarithm, and 0 where the sun is low in either.
+        """
+        hour = np.arange(told.shape[1])
+        ahead = np.minimum(origin[:, None] + hour, self.slots.count - 1)
+        back = np.clip(origin[:, None] - 1 - hour, 0, None)
+        up = [self.sky.zenith[at] < HIGH_SUN for at in (ahead, back)]
+        sun = [np.where(u, x, 0.0).sum(axis=1) for u, x in zip(up, (told, self.ghi[back]), strict=True)]
+        clear = [np.where(u, self.sky.ghi[at], 0.0).sum(axis=1) for u, at in zip(up, (ahead, back), strict=True)]
+        enough = np.minimum(*clear) > 40 * len(hour)
+        first, last = (s / np.maximum(c, 1) for s, c in zip(sun, clear, strict=True))
+        departs = np.where(enough, np.log(np.clip(first / np.maximum(last, 0.05), 0.2, 5)), 0.0)
+        lead_h = (np.arange(horizon) + 1) * 24 / self.per_day
+        fading = departs[:, None] * np.exp(-lead_h / OPENING_MEMORY_H)
+        return fading, np.where(enough[:, None] & (lead_h < OPENING_H), last[:, None], np.nan)
 
 
 def learn_sun(
@@ -272,6 +331,9 @@ def learn_sun(
     shift = clock_shift(values, weather.values, per_day)
     plant = _Plant(values, weather, slots, place, capacity_kw, shift)
     planes = plant.geometry(known)
+    heard = plant.agreement(planes, known) >= LEAST_AGREEMENT
+    if not heard:
+        plant = _Plant(values, SeriesWeather({}, known), slots, place, capacity_kw, shift)
     flat = np.ones((len(LEADS_H), 2))
     days = np.isfinite(values).sum() / per_day
     why = f"{days:.0f} days of history" if days < LEAST_DAYS else ""
@@ -279,8 +341,12 @@ def learn_sun(
     if isinstance(library, str) or why:
         why = why or str(library)
         blend = 4 if plant.has_sun else 6
-        return Array(when, weather.columns, place, planes, capacity_kw, None, blend, flat, why, shift, bool(blurred))
-    if blurred is None:
+        blurred = bool(blurred)
+        return Array(when, weather.columns, place, planes, capacity_kw, None, blend, flat, why, shift, blurred, heard)
+    why = "" if heard else "its weather says nothing of its sky"
+    if not heard:
+        blurred = False
+    elif blurred is None:
         blurred = plant.has_sun and plant.unexplained(planes, known) < ALREADY_FORECAST
     held = int(np.clip(HELD_SHARE * days, *HELD_DAYS)) * per_day
     plant.prepare(plant.geometry(known - held))
@@ -294,16 +360,18 @@ def learn_sun(
     sides = _sun_sides(truth, np.tensordot(BLENDS[blend], said[1], axes=1), said[0], told)
     plant.prepare(planes)
     trees = _grown(plant, library, min(7 * per_day, known // 3), known, horizon, blurred, 3)
-    return Array(when, weather.columns, place, planes, capacity_kw, trees, blend, sides, why, shift, blurred)
+    return Array(when, weather.columns, place, planes, capacity_kw, trees, blend, sides, why, shift, blurred, heard)
 
 
 def expect_sun(array: Array, values: Floats, weather: SeriesWeather, slots: Slots) -> Floats:
     """Quantiles [3, N] of the plant's power over the slots after its past, kW."""
+    if not array.heard:
+        weather = SeriesWeather({}, weather.known)
     plant = _Plant(values, weather, slots, array.place, array.capacity_kw, array.shift)
     plant.prepare(array.planes)
     target = np.arange(len(values), slots.count)
     begin = np.array([len(values)])
-    around = plant.clearness_around(begin, len(target), np.zeros((1, len(target))))[0]
+    around = plant.course(begin, len(target), np.zeros((1, len(target))))[0]
     told = plant.told(np.full(len(target), len(values)), target, None, around)
     sides, said = _estimates(told, array.trees)
     median = np.tensordot(BLENDS[array.blend], said, axes=1)
@@ -355,7 +423,7 @@ def _pairs(
     use = (target < end) & plant.lit[np.minimum(target, plant.slots.count - 1)]
     use &= np.isfinite(plant.values[np.minimum(target, plant.known - 1)])
     o = np.broadcast_to(origin[:, None], target.shape)[use]
-    t, e, around = target[use], error[use], plant.clearness_around(origin, horizon, error)[use]
+    t, e, around = target[use], error[use], plant.course(origin, horizon, error)[use]
     if len(t) > MOST_ROWS:
         some = np.sort(rng.choice(len(t), MOST_ROWS, replace=False))
         o, t, e, around = o[some], t[some], e[some], around[some]
@@ -373,11 +441,15 @@ def _grown(
         told.x,
         share,
         weight=told.clear_kw / plant.capacity_kw,
-        params={"max_bin": 127, "verbosity": -1},
+        params={"max_bin": 127, "verbosity": -1, "feature_pre_filter": False},
         free_raw_data=False,
     )
     settings = {**boosting.SETTINGS, "num_leaves": 20, "learning_rate": 0.05, "min_child_samples": 80, "num_threads": 1}
-    return tuple(library.train({**settings, "alpha": q}, data, 160) for q in QUANTILES)
+    ends = settings
+    if not plant.has_sun:  # a day's sky is one thing however many pairs tell of it, so a leaf holds days of them
+        days = max(len(np.unique(t // plant.per_day)), 1)
+        ends = settings | {**boosting.DRAWN, "min_child_samples": max(20, min(LEAF_DAYS * len(t) // days, len(t) // 8))}
+    return tuple(library.train({**(settings if q == 0.5 else ends), "alpha": q}, data, 160) for q in QUANTILES)
 
 
 def _estimates(told: _Told, trees: tuple[Any, ...] | None) -> tuple[Floats, Floats]:
@@ -403,6 +475,15 @@ def _sun_sides(truth: Floats, median: Floats, sides: Floats, told: _Told) -> Flo
             weight = len(own) / (len(own) + 400)
             found[k, side] = weight * np.quantile(own, 0.9) + (1 - weight) * whole if len(own) else whole
     return np.clip(found, *STRETCH)
+
+
+def _sum_around(values: Floats, half: int) -> Floats:
+    """[O, H]: sum along the second axis over `half` slots to either side of each."""
+    count = values.shape[1]
+    sums = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+    low = np.clip(np.arange(count) - half, 0, None)
+    high = np.clip(np.arange(count) + half + 1, None, count)
+    return np.asarray(sums[:, high] - sums[:, low])
 
 
 def _middle(values: Floats, otherwise: float) -> Floats:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,10 @@ from hypothesis import strategies as st
 
 from ems.forecast import boosting, learn
 from ems.forecast.experience import Experience
+from ems.forecast.geometry import sky_over
+from ems.forecast.photovoltaic import SeriesWeather, _Plant
 from ems.forecast.protocol import forecast_many
+from ems.slots import Slots
 
 Q = (0.1, 0.5, 0.9)
 H = 48
@@ -223,6 +228,37 @@ class TestSun:
         assert frames["bright"][0.5].sum() > 2 * frames["dull"][0.5].sum()
         night = frames["bright"].index.hour.isin([22, 23, 0, 1, 2])
         assert (frames["bright"][night] == 0).all().all()
+
+    def test_the_weather_of_another_sky_is_not_listened_to(self) -> None:
+        power, ghi = self.plant(60)
+        y = power[:-H]
+        bright = ghi.max() * (ghi > 0) * np.where(np.arange(len(ghi)) // 24 % 5 == 0, 0.2, 0.8)
+        frames = []
+        for share in (0.2, 1.0):
+            elsewhere = bright.copy()
+            elsewhere.iloc[-H:] *= share
+            histories, futures = asked(y, kind="pv", ghi_wm2=elsewhere)
+            histories["a"].attrs["capacity_kw"] = float(y.max())
+            frames.append(forecast_many(histories, futures, H, Q, Experience())["a"])
+            sound(frames[-1], y)
+            assert "its weather says nothing of its sky" in frames[-1].attrs["model"]
+        pd.testing.assert_frame_equal(frames[0], frames[1])
+
+    def test_a_steady_error_is_told_from_cloud(self) -> None:
+        """Three days without a cloud; from noon of the last an eighth more, or less, is expected than comes."""
+        place = (43.3, 5.4)
+        slots = Slots(datetime(2026, 6, 1, tzinfo=UTC), 4 * 24, 60)
+        clear = sky_over(slots, place).ghi
+        plant = _Plant(np.zeros(60), SeriesWeather({"ghi_wm2": clear}, 60), slots, place, 10.0, 0)
+        for error in (-0.125, 0.0, 0.125):
+            course = plant.course(np.array([60]), 36, np.full((1, 36), error))[0]
+            mean_1h, _, _, jumps_1h, _, highest, lowest, opening, measured = course[1]
+            assert mean_1h == pytest.approx(1 + error)
+            assert jumps_1h == pytest.approx(0, abs=1e-9)
+            assert highest == pytest.approx(1 + error)
+            assert lowest == pytest.approx(1 + error)
+            assert opening == pytest.approx(np.log(1 + error) * np.exp(-2 / 8))
+            assert measured == pytest.approx(1)
 
     @pytest.mark.parametrize("days", [0, 1, 10])
     def test_little_history_and_no_weather_still_give_a_day(self, days: int) -> None:
