@@ -36,11 +36,6 @@ HIGH_SUN = 82  # zenith, degrees: below, what is told over a clear sky's is most
 OPENING_MEMORY_H = 8.0  # how long the error of the first hour lasts
 OPENING_H = 12.0
 USUAL_DAYS = 21
-# Weather is listened to where the clearness of days goes together with theirs at least so far: measured 0.8 for a
-# satellite's and a service's, 0.1 for that of a typical year; a month of days apart by chance stays below 0.3.
-LEAST_AGREEMENT = 0.3
-LEAST_CHANGE = 0.05  # of clearness from day to day, standard deviation: under a steady sky nothing can be told of it
-LEAF_DAYS = 10  # that a leaf of the ends must hold where no weather tells days apart
 CLEAR_FLOOR = 0.03  # of the capacity: below it power is not told relative to a clear sky
 # Error of a weather service's irradiance, as a share, over hours ahead, and its memory over an hour (assumption).
 IRRADIANCE_ERROR = ([0.0, 24.0, 48.0], [0.15, 0.25, 0.30])
@@ -84,7 +79,6 @@ class Array:
     why: str
     shift: int = 0  # slots by which the weather's clock runs behind the plant's
     blurred: bool = False
-    heard: bool = True  # the weather, or it says nothing of the sky over this plant
     offered: Floats | None = None  # irradiance that was expected at the last call, from `offered_at` (epoch seconds)
     offered_at: int = 0
 
@@ -156,25 +150,6 @@ class _Plant:
         said *= self.values[at].sum() / max(said.sum(), 1e-9)
         return float(np.abs(said - self.values[at]).sum() / max(self.values[at].sum(), 1e-9))
 
-    def agreement(self, planes: Floats, end: int) -> float:
-        """How the clearness of days before slot `end` goes together with that of the irradiance told: correlation.
-
-        What changes within weeks alone counts, or two seasons would agree. 1 where too little is known to doubt it.
-        """
-        if not self.has_sun:
-            return 1.0
-        days = np.arange(end % self.per_day, end).reshape(-1, self.per_day)
-        use = np.isfinite(self.values[days]) & self.lit[days]
-        pairs = ((self.values[days], self.clear_planes[days] @ planes), (self.ghi[days], self.sky.ghi[days]))
-        clearness = pd.DataFrame(
-            {k: np.where(use, came, 0.0).sum(axis=1) / np.maximum(np.where(use, clear, 0.0).sum(axis=1), 1e-9)
-             for k, (came, clear) in enumerate(pairs)}
-        )[use.sum(axis=1) > self.per_day // 5]  # fmt: skip
-        if len(clearness) < LEAST_DAYS:
-            return 1.0
-        changes = clearness - clearness.rolling(2 * RECENT_DAYS, min_periods=5, center=True).median()
-        return float(changes[0].corr(changes[1])) if (changes.std() > LEAST_CHANGE).all() else 1.0
-
     def prepare(self, planes: Floats) -> None:
         """Series that depend on the geometry."""
         self.planes = planes
@@ -243,11 +218,10 @@ class _Plant:
             physical / relative, kt, clear / self.capacity_kw, np.cos(np.radians(sky.zenith)), sky.azimuth, lead_h,
             share_week, shares[0] * np.exp(-lead_h / 2), shares[1] * np.exp(-lead_h / 4), shares[2], shares[3],
             self.top[row, tod] / relative, self.mean[row, tod] / relative, self.values[yesterday] / relative,
+            np.cos(2 * np.pi * sky.year_day / 365.25), np.sin(2 * np.pi * sky.year_day / 365.25),
             dhi / np.maximum(ghi, 10), dhi / np.maximum(self.sky.dhi[target], 5), persisted / relative, usual,
             ghi / 1000, ghi / np.maximum(self.ghi_top[row, tod], 20), tod * 24 / day, *around.T,
         ]  # fmt: skip
-        if self.has_sun:  # else trees that know the date know its sky by heart
-            columns += [np.cos(2 * np.pi * sky.year_day / 365.25), np.sin(2 * np.pi * sky.year_day / 365.25)]
         for name in ("cloud_cover_pct", "temp_air_c"):
             if name in self.weather:
                 columns.append(self.weather[name][target])
@@ -331,9 +305,6 @@ def learn_sun(
     shift = clock_shift(values, weather.values, per_day)
     plant = _Plant(values, weather, slots, place, capacity_kw, shift)
     planes = plant.geometry(known)
-    heard = plant.agreement(planes, known) >= LEAST_AGREEMENT
-    if not heard:
-        plant = _Plant(values, SeriesWeather({}, known), slots, place, capacity_kw, shift)
     flat = np.ones((len(LEADS_H), 2))
     days = np.isfinite(values).sum() / per_day
     why = f"{days:.0f} days of history" if days < LEAST_DAYS else ""
@@ -341,12 +312,8 @@ def learn_sun(
     if isinstance(library, str) or why:
         why = why or str(library)
         blend = 4 if plant.has_sun else 6
-        blurred = bool(blurred)
-        return Array(when, weather.columns, place, planes, capacity_kw, None, blend, flat, why, shift, blurred, heard)
-    why = "" if heard else "its weather says nothing of its sky"
-    if not heard:
-        blurred = False
-    elif blurred is None:
+        return Array(when, weather.columns, place, planes, capacity_kw, None, blend, flat, why, shift, bool(blurred))
+    if blurred is None:
         blurred = plant.has_sun and plant.unexplained(planes, known) < ALREADY_FORECAST
     held = int(np.clip(HELD_SHARE * days, *HELD_DAYS)) * per_day
     plant.prepare(plant.geometry(known - held))
@@ -360,13 +327,11 @@ def learn_sun(
     sides = _sun_sides(truth, np.tensordot(BLENDS[blend], said[1], axes=1), said[0], told)
     plant.prepare(planes)
     trees = _grown(plant, library, min(7 * per_day, known // 3), known, horizon, blurred, 3)
-    return Array(when, weather.columns, place, planes, capacity_kw, trees, blend, sides, why, shift, blurred, heard)
+    return Array(when, weather.columns, place, planes, capacity_kw, trees, blend, sides, why, shift, blurred)
 
 
 def expect_sun(array: Array, values: Floats, weather: SeriesWeather, slots: Slots) -> Floats:
     """Quantiles [3, N] of the plant's power over the slots after its past, kW."""
-    if not array.heard:
-        weather = SeriesWeather({}, weather.known)
     plant = _Plant(values, weather, slots, array.place, array.capacity_kw, array.shift)
     plant.prepare(array.planes)
     target = np.arange(len(values), slots.count)
@@ -441,15 +406,11 @@ def _grown(
         told.x,
         share,
         weight=told.clear_kw / plant.capacity_kw,
-        params={"max_bin": 127, "verbosity": -1, "feature_pre_filter": False},
+        params={"max_bin": 127, "verbosity": -1},
         free_raw_data=False,
     )
     settings = {**boosting.SETTINGS, "num_leaves": 20, "learning_rate": 0.05, "min_child_samples": 80, "num_threads": 1}
-    ends = settings
-    if not plant.has_sun:  # a day's sky is one thing however many pairs tell of it, so a leaf holds days of them
-        days = max(len(np.unique(t // plant.per_day)), 1)
-        ends = settings | {**boosting.DRAWN, "min_child_samples": max(20, min(LEAF_DAYS * len(t) // days, len(t) // 8))}
-    return tuple(library.train({**(settings if q == 0.5 else ends), "alpha": q}, data, 160) for q in QUANTILES)
+    return tuple(library.train({**settings, "alpha": q}, data, 160) for q in QUANTILES)
 
 
 def _estimates(told: _Told, trees: tuple[Any, ...] | None) -> tuple[Floats, Floats]:

@@ -250,8 +250,7 @@ def _sun(meters: list[_Meter], experience: Experience) -> list[tuple[Floats, str
         now = int(m.index[0].timestamp())
         blurred = None if array is None else proven(array, given, slots)
         stale = array is None or not 0 <= now - array.when < REFIT_DAYS * 86400 or array.columns != given.columns
-        mistaken = array is not None and array.heard and blurred is not None and blurred != array.blurred
-        if array is None or stale or mistaken:
+        if array is None or stale or (blurred is not None and blurred != array.blurred):
             array = experience.arrays[m.key] = learn_sun(
                 m.values, given, slots, m.tz, m.capacity_kw, len(m.index), blurred
             )

@@ -229,21 +229,6 @@ class TestSun:
         night = frames["bright"].index.hour.isin([22, 23, 0, 1, 2])
         assert (frames["bright"][night] == 0).all().all()
 
-    def test_the_weather_of_another_sky_is_not_listened_to(self) -> None:
-        power, ghi = self.plant(60)
-        y = power[:-H]
-        bright = ghi.max() * (ghi > 0) * np.where(np.arange(len(ghi)) // 24 % 5 == 0, 0.2, 0.8)
-        frames = []
-        for share in (0.2, 1.0):
-            elsewhere = bright.copy()
-            elsewhere.iloc[-H:] *= share
-            histories, futures = asked(y, kind="pv", ghi_wm2=elsewhere)
-            histories["a"].attrs["capacity_kw"] = float(y.max())
-            frames.append(forecast_many(histories, futures, H, Q, Experience())["a"])
-            sound(frames[-1], y)
-            assert "its weather says nothing of its sky" in frames[-1].attrs["model"]
-        pd.testing.assert_frame_equal(frames[0], frames[1])
-
     def test_a_steady_error_is_told_from_cloud(self) -> None:
         """Three days without a cloud; from noon of the last an eighth more, or less, is expected than comes."""
         place = (43.3, 5.4)
