@@ -225,6 +225,8 @@ class Invariants:
             momentary = trouble.kind.shortest == trouble.kind.longest
             if not trouble.kind.alarms or (trouble.ends - trouble.begins < trouble.kind.notice and not momentary):
                 continue
+            if trouble.kind.name == "manual" and self._contradicts(trouble) < trouble.kind.notice:
+                continue  # somebody held what would have stood there anyway: nothing changed
             by = trouble.begins + trouble.kind.notice + SLOT
             hidden = any(
                 o is not trouble
@@ -252,6 +254,12 @@ class Invariants:
                 false += 1
                 self.note(at, "false-alarm", f"{kind} {subject}")
         return missed, false
+
+    def _contradicts(self, trouble: Trouble) -> timedelta:
+        """For how long a person's hold stood at another value than would have stood there without."""
+        spans = self.plant.against.get(trouble.subject, [])
+        within = (min(until, trouble.ends) - max(since, trouble.begins) for since, until in spans)
+        return sum((span for span in within if span > timedelta(0)), timedelta(0))
 
 
 BACKUP_EVERY = timedelta(hours=6)  # what was told since the last one is gone with a database that breaks

@@ -59,6 +59,8 @@ class Plant:
     values: dict[str, float] = field(default_factory=dict)  # measured points, as they truly are
     held: dict[str, Held] = field(default_factory=dict)
     manual: dict[str, float] = field(default_factory=dict)  # somebody at the device, at a higher priority
+    # When that was another value than would stand there without: from, until.
+    against: dict[str, list[tuple[datetime, datetime]]] = field(default_factory=lambda: defaultdict(list))
     beats: dict[str, tuple[float, datetime]] = field(default_factory=dict)
     landed: list[Landed] = field(default_factory=list)
     truth: dict[tuple[str, int], Spread] = field(default_factory=lambda: defaultdict(Spread))
@@ -80,13 +82,15 @@ class Plant:
 
     def present(self, point: str) -> float:
         """What a point shows: a person's hold, else our command, else the device's own value."""
-        if point not in self.values:
-            if point in self.manual:
-                return self.manual[point]
-            stands = self.held.get(point)
-            value = None if stands is None else stands.command.value
-            return self.release(point) if value is None else value
-        return self.values[point]
+        if point in self.values:
+            return self.values[point]
+        return self.manual[point] if point in self.manual else self._stands(point)
+
+    def _stands(self, point: str) -> float:
+        """Where a point stands that no person holds."""
+        stands = self.held.get(point)
+        value = None if stands is None else stands.command.value
+        return self.release(point) if value is None else value
 
     def write(self, command: Command, life: int, *, believed: bool = True) -> None:
         """A command arrives: it stands until it is relinquished, replaced, or its watchdog fires."""
@@ -124,7 +128,7 @@ class Plant:
             is_told_again = watchdog is not None and watchdog.kind == "rewrite"
             if wire.bus.name != bus or value is None or is_told_again or point in self.manual:
                 continue
-            if abs(value - self.release(point)) > 0.1:
+            if abs(value - self.release(point)) > NOTICEABLE:
                 return True
         return False
 
@@ -133,6 +137,9 @@ class Plant:
         hours = (to - self.now) / timedelta(hours=1)
         if hours <= 0:
             return
+        for point, value in self.manual.items():
+            if abs(value - self._stands(point)) > NOTICEABLE:
+                self.against[point].append((self.now, to))
         self.now = to
         self._fire_watchdogs()
         for asset in self.district.assets.values():
@@ -220,6 +227,7 @@ class Plant:
                 self.truth[point, slot - 1].take(value)
 
 
+NOTICEABLE = 0.1  # in the unit of the point: two values nearer than this are one
 METERED = ("landlord", "services", "flat-")
 START = {
     "top_temperature_c": 60.0,

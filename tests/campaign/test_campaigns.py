@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +23,9 @@ from ems.campaign.course import START, Outcome, run_course
 from ems.campaign.defects import DAYS, DEFECTS, SEEDS, found_by, hunt
 from ems.campaign.kills import kill_everywhere
 from ems.campaign.leaders import lead_everywhere
+from ems.campaign.plant import Plant
 from ems.campaign.power_cuts import cut_power
+from ems.campaign.swarm import small_district
 from ems.campaign.time import SteppedClock, VirtualLoop, run_virtually
 from ems.campaign.trouble import KINDS
 from ems.loop.clock import RealClock
@@ -93,6 +97,19 @@ def test_with_the_real_optimiser_too(seed: int, days: float) -> None:
     outcome = run_course(seed, days, real=True)
     assert found_by(outcome) == "", "\n".join(outcome.log[-40:])
     assert outcome.ways["plan"] > 0
+
+
+def test_a_hold_at_what_would_stand_there_anyway_changes_nothing(tmp_path: Path) -> None:
+    """Seed 500027: a person held a tank's charge on, as its plan did; nobody could be told of a difference."""
+    district = small_district(1, tmp_path)
+    plant = Plant(district, START, random.Random(1))
+    point = next(p for p, wire in district.wires.items() if wire.writable)
+    plant.manual[point] = plant.release(point)
+    plant.advance(START + timedelta(minutes=15))
+    assert not plant.against[point]
+    plant.manual[point] = plant.release(point) + 1
+    plant.advance(START + timedelta(minutes=25))
+    assert plant.against[point] == [(START + timedelta(minutes=15), START + timedelta(minutes=25))]
 
 
 def test_each_kind_of_trouble_happens() -> None:
