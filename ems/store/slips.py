@@ -10,16 +10,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ems.slots import as_utc
 from ems.store.requests import RequestError, locked, write_whole
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-Asked = TypeVar("Asked", bound="DataclassInstance")
-Answered = TypeVar("Answered", bound="DataclassInstance")
+Asked = TypeVar("Asked")  # a dataclass, as the answer
+Answered = TypeVar("Answered")
 T = TypeVar("T")
 
 
@@ -88,7 +85,7 @@ def when(text: str) -> datetime:
     return as_utc(datetime.fromisoformat(text))
 
 
-def _text(one: DataclassInstance) -> str:
+def _text(one: Any) -> str:
     return json.dumps(asdict(one), ensure_ascii=False, default=datetime.isoformat)
 
 
