@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -129,5 +130,5 @@ def test_too_few_days_of_a_kind_are_named(district: District) -> None:
 def test_groups_too_small_to_hide_anybody_are_left_out(district: District) -> None:
     assert set(traffic_points(district)) == {("parking", False), ("parking", True)}
     few = [n for n, p in district.of(ChargePoint).items() if p.shared_car_kwh > 0][2:]
-    alone = type(district)(**{**vars(district), "assets": {n: a for n, a in district.assets.items() if n not in few}})
+    alone = replace(district, assets={n: a for n, a in district.assets.items() if n not in few})
     assert set(traffic_points(alone)) == {("parking", False)}
