@@ -7,6 +7,7 @@ import hashlib
 import math
 import random
 import resource
+import shutil
 import sqlite3
 import tempfile
 from collections import Counter
@@ -159,7 +160,10 @@ class Course:
     def _back_up(self, now: datetime) -> None:
         """As the timer of a site does; only where something will be restored, for it takes its time."""
         if any(t.kind.name == "corrupt" for t in self.troubles.planned) and not self.troubles.is_on("corrupt", ""):
+            older = self._backup
             self._backup = back_up(self.folder, self.folder / "backups", now)
+            if older is not None:  # a month of them at full size is more than a machine holds
+                shutil.rmtree(older.folder)
 
     def _weigh(self) -> None:
         """What the process has come to; the campaign's own memory of the past is not to be counted."""

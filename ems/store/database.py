@@ -27,7 +27,7 @@ T = TypeVar("T")
 Rows = Sequence[tuple[Any, ...]]
 
 _READERS = 4  # connections kept open between transactions
-_WAL_LIMIT_BYTES = 64 * 1024 * 1024
+_WAL_LIMIT_BYTES = 32 * 1024 * 1024  # what is left of the log after a busy hour; with full devices it was seen at 64
 _UNUSABLE = (
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
