@@ -302,8 +302,10 @@ def _with_no_number(dice: Dice, asked: Question) -> Question:
 
 
 def _of_other_slots(dice: Dice, asked: Question) -> Question:
-    # What nobody asks for, gains where no one dwells, may be of any slots.
-    needed = sorted(p for p in asked.forecasts if asked.district.dwellings or not p.endswith("/homes/gains_kw"))
+    # What nobody asks for may be of any slots: gains where no one dwells, sun on walls where there is no room.
+    homes, rooms = asked.district.dwellings, asked.district.of(Zone)
+    unasked = (*(() if homes else ("/homes/gains_kw",)), *(() if homes or rooms else ("/irradiance_w_per_m2",)))
+    needed = sorted(p for p in asked.forecasts if not p.endswith(unasked))
     if not needed:
         return asked
     point, other = dice.of(*needed), Slots(asked.slots.at(1), asked.slots.count, asked.slots.minutes)
