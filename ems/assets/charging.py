@@ -313,17 +313,14 @@ def _of_feeder(planned: Planned, feeder: Feeder, fed: Mapping[str, ChargePoint],
     """Planned currents, made whole to 0 or the minimum, then what the cable still carries for whoever arrives."""
     fr, en = price_words(outlook.tariffs.get(feeder.supply))
     standing = standing_a(fed, outlook)
+    held, off = both("tenu par une personne", "held by a person"), both("hors service", "out of service")
     amps: dict[str, float] = dict(standing)
-    why = dict.fromkeys(standing, both("tenu par une personne", "held by a person"))
+    why = {n: held if outlook.in_service(n) else off for n in standing}
     for name, point in fed.items():
         session = outlook.snapshot.sessions.get(name)
-        if not outlook.in_service(name):
-            why[name] = both("hors service", "out of service")
-        elif name in standing:
-            pass
-        elif session is not None and float(planned.flow(name, "back_kw")[0]) > float(
-            planned.flow(name, "charge_kw")[0]
-        ):
+        if name in standing:
+            continue
+        if session is not None and float(planned.flow(name, "back_kw")[0]) > float(planned.flow(name, "charge_kw")[0]):
             amps[name], why[name] = 0.0, both(f"rend {fr}", f"gives back {en}")
         elif session is not None and session.needed_kwh > 0 and _is_there(session, outlook):
             planned_a = whole_current_a(point, float(planned.flow(name, "charge_kw")[0]))
@@ -367,8 +364,8 @@ def _of_feeder(planned: Planned, feeder: Feeder, fed: Mapping[str, ChargePoint],
                 "libre : une voiture qui arrive commence sans attendre", "free: a car that arrives starts at once"
             )
     backs = [_of_give_back(planned, n, p, outlook) for n, p in fed.items() if p.give_back_current_a > 0]
-    off = {n: 0.0 for n in fed if not outlook.in_service(n)}  # nobody writes there: what it would stand at is nothing
-    return [Setpoint(fed[n].point("current_limit_a"), {**amps, **off}[n], why[n]) for n in fed] + backs
+    amps |= {n: 0.0 for n in fed if not outlook.in_service(n)}  # nobody writes there; nothing is what is wanted
+    return [Setpoint(fed[n].point("current_limit_a"), amps[n], why[n]) for n in fed] + backs
 
 
 def standing_a(fed: Mapping[str, ChargePoint], outlook: Outlook) -> dict[str, float]:

@@ -18,7 +18,7 @@ END_SLOTS = 4  # before its end a horizon looks like the one before did at its o
 # From nothing exact edge weights are known and spare a third of the pivots of a long programme (1.0 s against 1.8 s at
 # 25 thousand rows); from an earlier basis they must be worked out first, which costs more than they save. Not so where
 # columns were added: the dual simplex with exact weights takes half the time of the primal one that such a basis would
-# suit (2.3 s against 4.3 s at 55 thousand rows, the same at 28 thousand), and a quarter of the pivots of devex.
+# suit (2.3 s against 4.3 s at 55 thousand rows, the same at 28 thousand), and a fifth of the pivots of devex.
 DEVEX, STEEPEST = 1, 2
 ASTRAY = 24  # an earlier basis that takes more pivots than a 24th of the rows is no good start
 LEAST_PIVOTS = 500  # a small programme is given so many
