@@ -51,7 +51,7 @@ schemas: $(VENV)/.installed ## write buildings/schema/*.json anew
 
 lock: $(VENV)/.installed-dev ## resolve the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile pyproject.toml --extra checkout -o requirements.txt $(LOCK)
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra postgres --extra oidc --extra checkout -c requirements.txt -o requirements-dev.txt $(LOCK)
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra postgres --extra oidc --extra pdf --extra checkout -c requirements.txt -o requirements-dev.txt $(LOCK)
 	$(BIN)/uv pip compile pyproject.toml --extra bench -c requirements-dev.txt -o requirements-bench.txt $(LOCK)
 
 LOCK := --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links

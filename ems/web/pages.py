@@ -23,6 +23,7 @@ from ems.points import Sample
 from ems.store import Account, People, Role, Store, StoreError
 from ems.web.access import LARGE, MOST_FORM_BYTES, VISIT, Permission, form_token, give_cookie, is_ours, token_of
 from ems.web.figures import COSTS
+from ems.web.paper import can_print, pdf
 from ems.web.record import Record
 from ems.web.shelf import KEEP
 from ems.web.words import LANGUAGES, Words, chosen
@@ -227,6 +228,17 @@ class Pages:
         if asked in ("yes", "no"):
             give_cookie(visit.request, response, LARGE, asked)
         return response
+
+    def printed(self, visit: Visit, page: HTMLResponse, name: str) -> Response:
+        """A page as PDF under this name; 404 where the extra is not installed, which no page then offers."""
+        if not can_print():
+            raise HTTPException(404)
+        files = {f"/static/{hashed}": _content(file) for hashed, (file, _) in self.static.items()}
+        return Response(
+            pdf(bytes(page.body).decode(), str(visit.request.base_url), files),
+            media_type="application/pdf",
+            headers={"Content-Disposition": f'attachment; filename="{name}.pdf"'},
+        )
 
     def error(self, request: Request, status: int) -> HTMLResponse:
         """A page that says what went wrong, and nothing of why."""

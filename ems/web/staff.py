@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import platform
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.metadata import PackageNotFoundError, version
 
-import segno
 from fastapi import Response
-from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
-from ems.store import Account, People, Role, StoreError, sqlite_concern
+from ems.district import Building
+from ems.store import People, Role, StoreError, sqlite_concern
 from ems.store.backup import last_backup
-from ems.store.people import CODE_LASTS
+from ems.store.people import Person
 from ems.store.questions import Questions
 from ems.store.requests import Requests
 from ems.web.access import Permission
+from ems.web.letters import Letters
 from ems.web.pages import Pages, Visit
+from ems.web.paper import can_print
 
 LINES, RECENT = 60, 20  # of the audit on one page, and of these at once in view
 _SHOWN = ("highspy", "pyomo", "numpy", "lightgbm", "BAC0", "pymodbus", "fastapi", "sqlalchemy")  # what most depends on
@@ -39,12 +42,23 @@ ROLE_NAMES: dict[Role, str] = {
 }
 
 
+@dataclass(frozen=True)
+class Homes:
+    """The homes of one building, and who may sign in for them."""
+
+    building: Building
+    persons: list[Person]
+    count: int
+    without: list[str]  # homes for which there is no account
+
+
 class Staff:
     """Adds the pages about people, what they did, and the machine."""
 
     def __init__(self, pages: Pages, people: People) -> None:
         self.pages = pages
         self.people = people
+        self.letters = Letters(pages, people)
         pages.route("/manager/people", Permission.MANAGER, self.show)
         pages.route("/manager/people", Permission.MANAGER, self.ask, "POST")
         pages.route("/manager/audit", Permission.AUDIT, self.audit)
@@ -54,12 +68,15 @@ class Staff:
         return self._show(visit)
 
     def _show(self, visit: Visit, trouble: str = "", status: int = 200) -> Response:
+        persons = self.people.people(self.pages.clock())
         return self.pages.page(
             visit,
             "manager_people.html",
             status=status,
             trouble=trouble,
-            persons=self.people.people(self.pages.clock()),
+            staff=[person for person in persons if person.account.home is None],
+            inhabited=self._inhabited(persons),
+            can_print=can_print(),
             roles=[(role, ROLE_NAMES[role]) for role in MAY_INVITE[visit.who.role]],
             names=ROLE_NAMES,
             may_end=lambda account: account.role in MAY_INVITE[visit.who.role] and account.id != visit.who.id,
@@ -70,11 +87,29 @@ class Staff:
             typed=visit.form.get("name", ""),
         )
 
+    def _inhabited(self, persons: Sequence[Person]) -> list[Homes]:
+        """The buildings that people live in."""
+        homes: dict[str, list[str]] = {}
+        for name, dwelling in self.pages.district.dwellings.items():
+            homes.setdefault(dwelling.building, []).append(name)
+        known = {person.account.home for person in persons}
+        return [
+            Homes(
+                self.pages.district.buildings[building],
+                [person for person in persons if person.account.home in found],
+                len(found),
+                [home for home in found if home not in known],
+            )
+            for building, found in homes.items()
+        ]
+
     def ask(self, visit: Visit) -> Response:
         now = self.pages.clock()
         match visit.given("do", 12):
             case "invite":
                 return self._invite(visit)
+            case "invite all":
+                return self._invite_all(visit)
             case "end":
                 key = visit.given("key", 12)
                 person = next((p for p in self.people.people(now) if str(p.account.id) == key), None)
@@ -88,12 +123,11 @@ class Staff:
 
     def _invite(self, visit: Visit) -> Response:
         """A letter with a code, shown once."""
-        words, now = visit.words, self.pages.clock()
+        words = visit.words
         role = next((r for r in MAY_INVITE[visit.who.role] if r == visit.given("role", 20)), None)
         name = visit.given("name", 80)
         if role is None:
             raise HTTPException(422)
-        home = name if role == "resident" else None
         if role == "resident" and name not in self.pages.district.dwellings:
             return self._show(visit, words.text("There is no home {name}; choose building/flat.", name=name), 422)
         if not name or (role != "resident" and "/" in name):
@@ -103,22 +137,23 @@ class Staff:
             days, part = visit.given("days", 4), visit.given("part", 80)
             if days not in map(str, INSTALLERS_DAYS) or part not in self.pages.district.buildings:
                 raise HTTPException(422)
-            until = now + timedelta(days=int(days))
+            until = self.pages.clock() + timedelta(days=int(days))
         try:
-            code = self.people.invite(name, role, home, now, until=until, part=part, by=visit.who)
+            letter = self.letters.invite(visit, name, role, until=until, part=part)
         except ValueError:
             return self._show(visit, words.text("This name is somebody else's already; choose another."), 422)
-        account = Account(0, name, role, home, part)
-        base = str(visit.request.base_url).rstrip("/")
-        return self.pages.page(
-            visit,
-            "letter.html",
-            invited=account,
-            code=code,
-            address=f"{base}/sign-in",
-            qr=drawn(f"{base}/sign-in?code={code}"),
-            until=now + CODE_LASTS,
-        )
+        return self.letters.answer(visit, [letter], name.replace("/", "-"))
+
+    def _invite_all(self, visit: Visit) -> Response:
+        """Letters for the homes of a building that have no access yet."""
+        building = visit.given("key", 80)
+        inhabited = self._inhabited(self.people.people(self.pages.clock()))
+        homes = next((one.without for one in inhabited if one.building.name == building), None)
+        if homes is None or "resident" not in MAY_INVITE[visit.who.role]:
+            raise HTTPException(422)
+        if not homes:  # pressed twice: the letters went to whoever pressed first
+            return self._show(visit, visit.words.text("Every home of this building has had its letter."), 409)
+        return self.letters.answer(visit, self.letters.invite_homes(visit, homes), building)
 
     def audit(self, visit: Visit) -> Response:
         """The last lines. Auditors see no names of residents."""
@@ -161,12 +196,6 @@ class Staff:
             ],
             may_hand_back=self.pages.folder is not None,
         )
-
-
-def drawn(text: str) -> Markup:
-    """A text as a QR code, in SVG whose colours come from the style sheet."""
-    svg = segno.make(text, error="m").svg_inline(border=2, svgclass="qr", lineclass="qr-line", omitsize=True)
-    return Markup(svg)
 
 
 def _version(package: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from fastapi import Response
+from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 
 from ems.store import People, StoreError
@@ -17,6 +18,7 @@ from ems.web import consumption, normal
 from ems.web.access import Permission
 from ems.web.consumption import HEAT, HOT_WATER, number
 from ems.web.pages import Pages, Visit
+from ems.web.paper import can_print
 from ems.web.resident import Step, parsed
 from ems.web.usual import degree_day
 from ems.web.words import Words
@@ -42,13 +44,19 @@ class Statement:
         self.pages = pages
         self.neighbours = normal.Neighbours(pages.store, people, pages.district)
         pages.route("/my-home/statement", Permission.HOME, self.latest)
+        pages.route("/my-home/statement/{month}.pdf", Permission.HOME, self.paper)
         pages.route("/my-home/statement/{month}", Permission.HOME, self.show, keep=True)
 
     def latest(self, visit: Visit) -> Response:
         """The last month that is over."""
         return visit.to(f"/my-home/statement/{_before(self._today().replace(day=1)):%Y-%m}")
 
-    def show(self, visit: Visit, month: str) -> Response:
+    def paper(self, visit: Visit, month: str) -> Response:
+        """The same as PDF."""
+        page = self.show(visit, month)
+        return page if page.status_code != 200 else self.pages.printed(visit, page, f"statement-{month}")
+
+    def show(self, visit: Visit, month: str) -> HTMLResponse:
         first, words, home = parsed(month, "%Y-%m"), visit.words, visit.home
         following = _after(first)
         if following > self._today():
@@ -77,6 +85,7 @@ class Statement:
             similar=similar,
             group="" if group is None else normal.described(group, self.pages.asset_name(group.building, words), words),
             surface=words.number(dwelling.surface_m2, 1),
+            pdf=f"/my-home/statement/{month}.pdf" if can_print() else "",
             back=Step(f"/my-home/statement/{_before(first):%Y-%m}", words.month(_before(first))),
             onward=Step(f"/my-home/statement/{following:%Y-%m}", words.month(following)) if onward else None,
         )

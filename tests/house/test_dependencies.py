@@ -32,7 +32,7 @@ def imported(tree: Path) -> Iterator[tuple[str, Path]]:
 
 def test_every_import_is_declared() -> None:
     owners = packages_distributions()
-    extras = [r for extra in ("postgres", "oidc") for r in PYPROJECT["optional-dependencies"][extra]]
+    extras = [r for extra in ("postgres", "oidc", "pdf") for r in PYPROJECT["optional-dependencies"][extra]]
     declared = {plain(r) for r in (*PYPROJECT["dependencies"], *extras)}
     foreign = {
         (name, path.relative_to(PROJECT).as_posix())
