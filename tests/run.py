@@ -1,11 +1,11 @@
 """Runs the tests group by group, each in a process of its own, and says how long each took.
 
-    python tests/run.py            all groups, two at a time
+    python tests/run.py            all groups, three at a time
     python tests/run.py house web  these
     python tests/run.py web        one alone, its output as it comes
 
 A group is a set of folders below `tests/`; a folder that no group names is a group of its own, so nothing is left out.
-Each has networks, ports and folders of its own. Of two at a time one word is said when one begins, and its output when
+Each has networks, ports and folders of its own. Of several at a time one word is said when one begins, and its output when
 it ends, so that they can be told apart.
 The guards (envelope, write gate, journal) are counted branch by branch as they run: one not gone through is a failure.
 A failing group does not stop the next one; the exit code is 1 when any failed.
@@ -28,7 +28,7 @@ TESTS = Path(__file__).parent
 PROJECT = TESTS.parent
 KINDS = ("passed", "failed", "skipped")
 
-LANES = 2  # groups at a time: most wait on one core or on peers, and the machine that this is for has two
+LANES = 3  # groups at a time: on two cores, two at a time left half of them idle, waiting for peers and for the clock
 GUARDS = "guards"
 # Begun in this order: what tells soonest, then the longest first, so that no lane is left alone with one at the end.
 # `.` are the files directly in tests/. What the guards name runs there alone.
