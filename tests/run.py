@@ -5,8 +5,8 @@
     python tests/run.py web        one alone, its output as it comes
 
 A group is a set of folders below `tests/`; a folder that no group names is a group of its own, so nothing is left out.
-Each has networks, ports and folders of its own. Of several at a time one word is said when one begins, and its output when
-it ends, so that they can be told apart.
+Each has networks, ports and folders of its own. Of several at a time one word is said when one begins, and its output
+when it ends, so that they can be told apart.
 The guards (envelope, write gate, journal) are counted branch by branch as they run: one not gone through is a failure.
 A failing group does not stop the next one; the exit code is 1 when any failed.
 """
