@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import shutil
 from collections.abc import Callable
@@ -10,11 +11,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from ems.campaign.command import (
     CORES,
     DAYS_PER_COURSE,
     FALSE_ALARMS_PER_100_DAYS,
+    app,
+    full_days_of,
     run_swarm,
     smallest,
     summary,
@@ -164,3 +168,17 @@ def test_a_failing_seed_is_made_smaller() -> None:
     outcome, kept = smallest(run, run((0, 1, 2, 3, 4)))
     assert kept == (2,)
     assert summary([outcome], 60.0)["failing_seeds"] == [1]
+
+
+def test_the_command_reports_each_kind_of_district_apart() -> None:
+    asked = ["faults", "--days", "1", "--real-share", "0", "--full-days", "0", "--jobs", "1", "--json"]
+    answer = CliRunner().invoke(app, asked)
+    assert answer.exit_code == 0, answer.output
+    figures = json.loads(answer.stdout.splitlines()[-1])
+    assert [figures[part]["days"] for part in ("stub", "real", "full_size")] == [DAYS_PER_COURSE, 0, 0]
+    assert figures["violations"] == figures["lost_readings"] == figures["missed_class_a_faults"] == 0
+
+
+@pytest.mark.parametrize(("days", "full"), [(300, 0), (1700, 5), (10_000, 30)])
+def test_days_at_full_size_come_on_top(days: float, full: float) -> None:
+    assert full_days_of(days) == full
