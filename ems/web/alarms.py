@@ -15,7 +15,7 @@ from ems.store.requests import Request, Requests
 from ems.web.access import Permission
 from ems.web.pages import Pages, Visit
 from ems.web.record import Record
-from ems.web.words import Words
+from ems.web.words import Words, typeset
 
 SHELVES = (1, 8, 24, 168)  # hours
 PAST = timedelta(days=7)
@@ -120,4 +120,7 @@ def shown(alarm: Alarm, pages: Pages, words: Words) -> Shown:
         subject = pages.asset_name(alarm.subject, words)
     detail = "" if private else Record(None, pages.district, pages.now(), words.language).public(alarm.detail)
     state = alarm.state(pages.now()).value
-    return Shown(alarm, told.title, told.cause, told.consequence, told.remedy, subject, detail, state)
+    title, cause, consequence, remedy = (
+        typeset(text, words.language) for text in (told.title, told.cause, told.consequence, told.remedy)
+    )
+    return Shown(alarm, title, cause, consequence, remedy, subject, detail, state)

@@ -19,14 +19,14 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
 from ems.district import District, Label
-from ems.points import Sample
+from ems.points import Quality, Sample
 from ems.store import Account, People, Role, Store, StoreError
 from ems.web.access import LARGE, MOST_FORM_BYTES, VISIT, Permission, form_token, give_cookie, is_ours, token_of
 from ems.web.figures import COSTS
 from ems.web.paper import can_print, pdf
-from ems.web.record import Record
+from ems.web.record import LOST_AFTER, Record
 from ems.web.shelf import KEEP
-from ems.web.words import LANGUAGES, Words, chosen
+from ems.web.words import LANGUAGES, Words, chosen, typeset
 
 _HERE = Path(__file__).parent
 _STATIC = {
@@ -72,7 +72,7 @@ TABS: dict[Role, tuple[tuple[str, str], ...]] = {
         ("My access", "/access"),
     ),
     "installer": (("Devices", "/manager/devices"), ("My access", "/access")),
-    "auditor": (("Audit", "/manager/audit"), ("My access", "/access")),
+    "auditor": (("Audit", "/manager/audit"), ("Reports", "/manager/reports"), ("My access", "/access")),
 }
 
 
@@ -263,11 +263,25 @@ class Pages:
     # What they read
 
     def samples(self) -> Mapping[str, Sample]:
-        """The store's newest values, or none when there is no store yet or it does not answer."""
+        """The store's newest values, or none when there is no store yet or it does not answer.
+
+        Where nothing at all was read any more, each of them is stale: what they were read as says nothing of now.
+        """
         try:
-            return self.store.latest()
+            found = self.store.latest()
         except StoreError:
             return {}
+        if self.unread_since(found) is None:
+            return found
+        return {
+            point: Sample(s.value, Quality.STALE, s.at, s.raw) if s.usable is not None else s
+            for point, s in found.items()
+        }
+
+    def unread_since(self, samples: Mapping[str, Sample]) -> datetime | None:
+        """When the newest value was read, where that is so long ago that nobody can be reading; None: all is well."""
+        newest = max((s.at for s in samples.values()), default=None)
+        return newest if newest is not None and self.now() - newest > LOST_AFTER else None
 
     def record(self, language: str, slot: int | None = None) -> Record:
         """The last decision, or that of one slot."""
@@ -316,7 +330,7 @@ def _with(request: Request, **wanted: str) -> str:
 
 
 def _label(label: Label, language: str) -> str:
-    return label.fr if language == "fr" else label.en
+    return typeset(label.fr, language) if language == "fr" else label.en
 
 
 def _hashed(name: str) -> str:

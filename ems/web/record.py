@@ -18,6 +18,7 @@ from ems.district import District
 from ems.district.electricity import EVERYTHING, SUM
 from ems.market import prices
 from ems.slots import SLOT, Slots
+from ems.web.words import typeset
 
 Mode = Literal["none", "controlling", "degraded", "unplanned", "lost", "shadow"]
 
@@ -259,7 +260,9 @@ class Record:
             if self.is_private(s.get("asset", "")):
                 continue
             remedy = str(s.get(f"remedy_{self.language}", ""))
-            text = f"{self._in_language(s)}: {float(s.get('amount', 0)):.1f} {s.get('unit', '')}".strip()
+            colon = " :" if self.language == "fr" else ":"
+            amount = f"{self._in_language(s)}{colon} {float(s.get('amount', 0)):.1f} {s.get('unit', '')}".strip()
+            text = _printed(amount, self.language)
             found.append(Told(s.get("asset", ""), text, s.get("cost"), remedy))
         return found
 
@@ -352,12 +355,13 @@ class Record:
         """The half of a text in this language; of one about a home or a car only that it is, and where."""
         french, found, english = text.partition(_TWO_LANGUAGES)
         if found:
-            text = french if self.language == "fr" else english
+            text = _printed(french, "fr") if self.language == "fr" else english
         for building, asset in _ASSETS.findall(text):
             if self.is_private(f"{building}/{asset}"):
                 label = self.district.buildings[building].label
-                return f"{label.fr} : concerne une personne" if self.language == "fr" else f"{label.en}: about a person"
-        return text
+                text = f"{label.fr} : concerne une personne" if self.language == "fr" else f"{label.en}: about a person"
+                break
+        return typeset(text, self.language)
 
     def _in_language(self, told: Mapping[str, Any]) -> str:
         return self.public(str(told.get(self.language) or told.get("en") or told.get("fr") or ""))
@@ -367,6 +371,12 @@ class Record:
         return isinstance(self.district.assets.get(asset), Dwelling | ChargePoint)
 
 
+def _printed(text: str, language: str) -> str:
+    """A sentence of the planner, with French commas in its numbers."""
+    return typeset(_POINT.sub(",", text), language) if language == "fr" else text
+
+
+_POINT = re.compile(r"(?<=\d)\.(?=\d)")
 _ASSETS = re.compile(r"([a-z0-9-]+)/([a-z0-9-]+)")
 
 

@@ -6,6 +6,7 @@ on it and nothing has to be compiled. Numbers and dates follow Babel's data for 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from functools import cache, lru_cache
@@ -21,6 +22,7 @@ from ems.points import dimension, unit_label, unit_suffix
 
 LANGUAGES = ("fr", "en")  # the first is spoken to whoever asks for neither
 _FOLDER = Path(__file__).parent / "locale"
+_FIRST = re.compile(r"\bd\b")  # the day of a month: French counts its first as an ordinal, "1er novembre"
 
 
 @cache
@@ -30,7 +32,21 @@ def catalogue(language: str) -> dict[str, str]:
     if not file.exists():
         return {}
     with file.open("rb") as stream:
-        return {str(m.id): str(m.string) for m in read_po(stream, locale=language) if m.id and m.string}
+        return {
+            str(m.id): typeset(str(m.string), language) for m in read_po(stream, locale=language) if m.id and m.string
+        }
+
+
+# What French printers do that keyboards do not: the curved apostrophe, and no line that begins with a sign or a unit.
+_APOSTROPHE = re.compile(r"(?<=\w)'(?=[\w«{])")
+_HELD = re.compile(r"(?<=\S) (?=[:;?!»%](?:\s|$|[).,]))|(?<=«) |(?<=[\d}]) (?=(?:°C|kWh|kW|m²|m³|km|kg|min|h|€)(?!\w))")
+
+
+def typeset(text: str, language: str) -> str:
+    """A French text as it is printed; any other as it is."""
+    if language != "fr":
+        return text
+    return _HELD.sub("\u00a0", _APOSTROPHE.sub("’", text))
 
 
 @cache
@@ -48,11 +64,15 @@ def _number(language: str, rounded: float, digits: int) -> str:
 @lru_cache(maxsize=5_000)
 def _day(language: str, day: date, pattern: str) -> str:
     """Whoever looks, it is at the same few days."""
+    if language == "fr" and day.day == 1:
+        pattern = _FIRST.sub("d'er'", pattern)
     return format_date(day, pattern, locale=_locale(language))
 
 
 @lru_cache(maxsize=5_000)
 def _moment(language: str, local: datetime, pattern: str) -> str:
+    if language == "fr" and local.day == 1:
+        pattern = _FIRST.sub("d'er'", pattern)
     return format_datetime(local, pattern, tzinfo=local.tzinfo, locale=_locale(language))
 
 
@@ -122,7 +142,7 @@ class Words:
         return self.value("power_kw", kw)
 
     def euro(self, amount: float, digits: int = 2) -> str:
-        return f"€{self.number(amount, digits)}" if self.language == "en" else f"{self.number(amount, digits)} €"
+        return f"€{self.number(amount, digits)}" if self.language == "en" else f"{self.number(amount, digits)}\u00a0€"
 
     def age(self, age: timedelta | None) -> str:
         """How long ago: `12 s ago`, `3 min ago`."""
@@ -135,7 +155,7 @@ class Words:
         seconds = max(0, int(length.total_seconds()))
         for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
             if seconds < limit:
-                return f"{seconds // size} {unit}"
+                return f"{seconds // size}\u00a0{unit}"
         return self.text("{days} days", days=seconds // 86_400)
 
     def clock(self, instant: datetime) -> str:

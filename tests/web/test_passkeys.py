@@ -298,7 +298,7 @@ def test_a_passkey_is_made_used_and_removed_in_a_browser(
     assert len(people.passkeys.of(1)) == 1
     context.clear_cookies()
     page.goto(f"{named}/sign-in?lang=fr")
-    page.get_by_text("Avec une clé d'accès", exact=True).click()
+    page.get_by_text("Avec une clé d’accès", exact=True).click()
     page.get_by_role("button", name="Se connecter avec une clé").click()
     page.wait_for_url(re.compile("/my-home|/manager"))
     assert people.passkeys.of(1)[0].used == NOW
@@ -308,11 +308,11 @@ def test_a_passkey_is_made_used_and_removed_in_a_browser(
     assert people.passkeys.of(1) == []
     context.clear_cookies()
     page.goto(f"{named}/sign-in?lang=fr")
-    page.get_by_text("Avec une clé d'accès", exact=True).click()
+    page.get_by_text("Avec une clé d’accès", exact=True).click()
     with page.expect_navigation():
         page.get_by_role("button", name="Se connecter avec une clé").click()
     assert "/sign-in/passkey" in page.url
-    page.get_by_text("Cette clé d'accès n'ouvre rien ici.").wait_for()
+    page.get_by_text("Cette clé d’accès n’ouvre rien ici.").wait_for()
     assert [c for c in complaints if "422" not in c and "503" not in c] == []  # refused, and a site without a store
     context.close()
 

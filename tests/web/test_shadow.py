@@ -23,7 +23,7 @@ def shadowed(district: District) -> dict[str, Any]:
     ("language", "mode", "count"),
     [
         ("en", "Shadow mode: observed and decided, nothing is written", "set points would have been written"),
-        ("fr", "En observation (shadow) : mesuré et décidé, rien n'est écrit", "consignes auraient été écrites"),
+        ("fr", "En observation (shadow) : mesuré et décidé, rien n’est écrit", "consignes auraient été écrites"),
     ],
 )
 def test_a_manager_reads_that_nothing_is_written(

@@ -44,7 +44,7 @@ def test_a_page_ages_with_the_minute(store_url: str, district: District, people:
         first = client.get("/?lang=en").headers["etag"]
         assert client.get("/?lang=en").headers["etag"] == first
         now[0] += timedelta(minutes=1)
-        assert "Last decision 5 min ago" in client.get("/?lang=en").text
+        assert "Last decision 5\u00a0min ago" in client.get("/?lang=en").text
 
 
 def test_nobody_gets_anothers_page(filled: FilledSite) -> None:

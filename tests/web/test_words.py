@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import get_args
 from zoneinfo import ZoneInfo
@@ -36,7 +36,7 @@ from ems.web.settings import ROOMS, VALUES
 from ems.web.staff import ROLE_NAMES
 from ems.web.usual import Verdict
 from ems.web.warmth import STEPS
-from ems.web.words import Words, catalogue, chosen, plain
+from ems.web.words import Words, catalogue, chosen, plain, typeset
 
 WEB = Path(__file__).parents[2] / "ems" / "web"
 FRENCH = Words("fr", ZoneInfo("Europe/Paris"))
@@ -111,22 +111,37 @@ def test_numbers_are_written_as_each_language_writes_them() -> None:
     assert (FRENCH.value("pump_on", 1.0), FRENCH.value("pump_on", 0.0)) == ("marche", "arrêt")
     assert ENGLISH.value("power_kw", None) == "–"
     assert ENGLISH.value("power_kw", -0.01) == "0.0\u00a0kW"
-    assert (FRENCH.euro(1234.5), ENGLISH.euro(4.2)) == (FRENCH.number(1234.5, 2) + " €", "€4.20")
+    assert (FRENCH.euro(1234.5), ENGLISH.euro(4.2)) == (FRENCH.number(1234.5, 2) + "\u00a0€", "€4.20")
 
 
 @pytest.mark.parametrize(
     ("age", "shown"),
     [
-        (timedelta(seconds=59), "59 s ago"),
-        (timedelta(minutes=3), "3 min ago"),
-        (timedelta(hours=30), "30 h ago"),
+        (timedelta(seconds=59), "59\u00a0s ago"),
+        (timedelta(minutes=3), "3\u00a0min ago"),
+        (timedelta(hours=30), "30\u00a0h ago"),
         (timedelta(days=9), "9 days ago"),
-        (timedelta(seconds=-5), "0 s ago"),
+        (timedelta(seconds=-5), "0\u00a0s ago"),
         (None, "never"),
     ],
 )
 def test_ages(age: timedelta | None, shown: str) -> None:
     assert ENGLISH.age(age) == shown
+
+
+def test_french_is_typeset() -> None:
+    said = typeset("L'eau : « à 55 °C », aujourd'hui ? {share} % d'{what}; 10:30 l/h", "fr")
+    assert said == "L’eau\u00a0: «\u00a0à 55\u00a0°C\u00a0», aujourd’hui\u00a0? {share}\u00a0% d’{what}; 10:30 l/h"
+    assert typeset("the gateway's : 5 %", "en") == "the gateway's : 5 %"
+    for french in catalogue("fr").values():
+        assert not re.search(r"\w'\w| [:;?!»%]|« ", french), french
+
+
+def test_french_counts_the_first_of_a_month_otherwise() -> None:
+    first, second = date(2026, 11, 1), date(2026, 11, 2)
+    assert [FRENCH.long_day(d) for d in (first, second)] == ["dimanche 1er novembre 2026", "lundi 2 novembre 2026"]
+    assert FRENCH.moment(datetime(2026, 11, 1, 8, 5, tzinfo=UTC)) == "1er nov. 2026, 09:05"
+    assert ENGLISH.near_day(first) == "Sun 1 Nov"
 
 
 def test_times_are_local() -> None:
