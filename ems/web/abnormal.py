@@ -8,6 +8,7 @@ from fastapi import Response
 
 from ems.points import Sample
 from ems.store import People, StoreError
+from ems.store.alarms import AlarmState
 from ems.web.access import Permission
 from ems.web.alarms import open_alarms
 from ems.web.comfort import State, comfort
@@ -67,7 +68,11 @@ class Abnormal:
     def show(self, visit: Visit) -> Response:
         words, now = visit.words, self.pages.now()
         samples = self.pages.samples()
-        alarms = open_alarms(self.pages, words, raised_only=True)
+        standing = open_alarms(self.pages, words)
+        alarms = [a for a in standing if a.state == AlarmState.RAISED.value]
+        # Where nothing is read any more that is told once, and not of each home, tank and building.
+        unread = self.pages.unread_since(samples)
+        samples = samples if unread is None else {}
         flats = comfort(self.pages.district, samples) if samples else []
         counts = {s: sum(1 for f in flats if f.state is s) for s in (State.COLD, State.WARM, State.SILENT)}
         views = [v for of in Live(self.pages.district, samples, now).sections().values() for v in of] if samples else []
@@ -77,14 +82,16 @@ class Abnormal:
             record=self.pages.record(words.language),
             alarms=alarms[:MOST],
             more=max(len(alarms) - MOST, 0),
+            seen=len(standing) - len(alarms),
+            unread=unread,
             waiting=[t for t in self.people.tickets.waiting() if t.answered is None],
             counts={state: count for state, count in counts.items() if count},
-            tanks=[t for t in self._tanks(visit, samples) if t.trouble],
+            tanks=[t for t in self._tanks(visit, samples) if t.trouble] if samples else [],
             quiet=[v for v in views if v.total and v.troubled / v.total > TROUBLED],
             given=handed_back(self.pages),
             holds=list(self.people.asked.holds(now).values()),
             maintenance=list(self.people.asked.maintenance().values()),
-            measured=bool(samples),
+            measured=bool(samples) or unread is not None,
         )
 
     def more(self, visit: Visit) -> Response:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+from fastapi.testclient import TestClient
 
 from ems.assets import Tank
 from ems.district import District
 from ems.points import Quality, Sample
 from ems.slots import slot_number
+from ems.store import Store, Trouble
 from ems.web.comfort import State, comfort
 from tests.web.conftest import FilledSite
-from tests.web.minute import NOW
+from tests.web.minute import NOW, decision, samples
 from tests.web.test_pages import text_of
 from tests.web.weeks import unruly
 
@@ -101,3 +105,37 @@ def test_a_first_visit_is_light(filled: FilledSite, path: str) -> None:
     files = re.findall(r'"(/static/[^"]+)"', answer.text)
     sizes = [int(client.get(f, headers={"accept-encoding": "gzip"}).headers["content-length"]) for f in files]
     assert int(answer.headers["content-length"]) + sum(sizes) <= 25_000
+
+
+def calm(district: District) -> dict[str, Sample]:
+    """Everything measured, and nothing beyond a limit."""
+    shown = samples(district)
+    for tank in district.of(Tank):
+        shown[f"{tank}/return_temperature_c"] = Sample(51.2, Quality.GOOD, NOW)
+        shown[f"{tank}/mixed_temperature_c"] = Sample(48.1, Quality.GOOD, NOW)
+    return shown
+
+
+def test_an_alarm_that_was_seen_and_still_stands_is_no_all_clear(
+    open_pages: Callable[..., TestClient], district: District, store_url: str
+) -> None:
+    client = open_pages(calm(district), decision(district), as_manager=True)
+    assert "Nothing is abnormal." in client.get("/manager/abnormal?lang=en").text
+    with Store.open(store_url) as store:
+        store.alarms.raise_all([Trouble("weather-absent", "", "no weather file")], NOW - timedelta(minutes=50))
+        assert "No weather forecast" in client.get("/manager/abnormal?lang=en").text
+        (alarm,) = store.alarms.open()
+        store.alarms.acknowledge(alarm.number, "chief", NOW)
+    text = client.get("/manager/abnormal?lang=en").text
+    assert "still stand: 1" in text and "Nothing is abnormal." not in text
+
+
+def test_when_nothing_is_read_any_more_that_is_told_once_and_no_value_passes_for_one_of_now(
+    open_pages: Callable[..., TestClient], district: District
+) -> None:
+    client = open_pages(calm(district), decision(district), NOW + timedelta(hours=1), as_manager=True)
+    text = text_of(client.get("/manager/abnormal?lang=en").text)
+    assert "No decision any more" in text and "Nothing has been read since 24 Oct 2026, 16:20" in text
+    assert "Nothing is abnormal." not in text and "not good" not in text and "silent" not in text
+    live = client.get("/manager?lang=en").text
+    assert '<span data-live="grid">–</span>' in live and "<del>" in live and 'class="kw"' not in live
