@@ -50,6 +50,19 @@ def test_looking_at_a_home_is_noted_and_told(filled: FilledSite) -> None:
     assert "comfort of a home" in filled.client(HOME).get("/my-data?lang=en").text
 
 
+@pytest.mark.parametrize("who", ["manager", HOME, "caregiver", "admin", "installer", "auditor"])
+def test_every_tab_opens(filled: FilledSite, who: str) -> None:
+    client = filled.client(who)
+    tabs = re.findall(r'href="([^"?]+)', client.get("/access").text.split('class="tabs"')[1].split("</nav>")[0])
+    assert len(tabs) > 1
+    assert {path: client.get(path).status_code for path in tabs} == dict.fromkeys(tabs, 200)
+
+
+def test_an_auditor_finds_the_reports(filled: FilledSite) -> None:
+    client = filled.client("auditor")
+    assert 'href="/manager/reports"' in client.get("/manager/audit").text
+
+
 @pytest.fixture
 def code(people: People) -> str:
     return people.invite("resident", "resident", HOME, NOW)
