@@ -251,13 +251,13 @@ class Resident:
         months = consumption.months(found)
         name = [words.text("in {month}", month=words.month(first)) for first, _, _ in months].__getitem__
         figures = []
-        for meter, title, label, ink in _YEARLY:
-            values = [of[meter] for _, of, _ in months]
+        for drawn, title, label, ink in _YEARLY:
+            values = [of[drawn] for _, of, _ in months]
             if any(v is not None for v in values):
                 figures.append(
                     amounts(
                         values, [False] * 12, name, [(words.month_letter(m), 1, False) for m, _, _ in months], words,
-                        title=words.text(title), label=words.text(label), tell=_telling(meter, words), ink=ink,
+                        title=words.text(title), label=words.text(label), tell=_telling(drawn, words), ink=ink,
                     )
                 )  # fmt: skip
         lines = []

@@ -110,6 +110,14 @@ def test_a_statement_tells_readings_and_what_they_come_to(filled: FilledSite) ->
     assert filled.client("calanques/flat-0101").get("/my-home/statement/2026-09").status_code == 200
 
 
+def test_a_year_of_electricity_is_led_by_electricity(filled: FilledSite) -> None:
+    text = text_of(page(filled, "/my-home/year?lang=en"))
+    total = re.search(r"Electricity used in 2026 so far (\d+) kWh", text)
+    # 70 days of 9.83 kWh each: 688.
+    assert total is not None and total[1] == "688"
+    assert "not agreed" not in text
+
+
 def test_whom_to_call_stands_first_in_help_and_below_every_page(filled: FilledSite) -> None:
     answer = page(filled, "/my-home/help?lang=fr")
     told = "Astreinte chauffage et eau chaude : 04 65 71 00 00 7 jours sur 7, 24 heures sur 24"
@@ -128,13 +136,13 @@ def test_where_nobody_is_on_call_no_number_is_shown(store_url: str, district: Di
 
 def test_words_are_explained_in_both_languages(filled: FilledSite) -> None:
     assert "An amount of energy. A washing machine" in text_of(page(filled, "/my-home/help?lang=en"))
-    assert "Une quantité d'énergie. Une machine à laver" in unescape(page(filled, "/my-home/help?lang=fr"))
+    assert "Une quantité d’énergie. Une machine à laver" in unescape(page(filled, "/my-home/help?lang=fr"))
 
 
 def test_a_day_without_data_says_so(filled: FilledSite) -> None:
     assert "Nothing was measured on this day." in page(filled, "/my-home/day/2026-01-05?lang=en")
     assert "Nothing was measured." in page(filled, "/my-home/month/2026-01?lang=en")
-    assert "Rien n&#39;a été mesuré." in page(filled, "/my-home/year/2025?lang=fr")
+    assert "Rien n’a été mesuré." in page(filled, "/my-home/year/2025?lang=fr")
 
 
 def test_days_to_come_and_days_that_are_none_are_404(filled: FilledSite) -> None:
