@@ -85,7 +85,10 @@ class Holds:
             hours=HOURS,
             chosen=visit.form.get("point", ""),
             value=visit.form.get("value", ""),
-            reason=visit.form.get("reason", ""),
+            chosen_hours=visit.form.get("hours", ""),
+            locked=visit.form.get("asset", ""),
+            reason=visit.form.get("reason", "") if visit.form.get("do") != "lock" else "",
+            why=visit.form.get("reason", "") if visit.form.get("do") == "lock" else "",
             quantity=lambda point: point.rpartition("/")[2],
             asset=lambda point: point.rpartition("/")[0],
         )

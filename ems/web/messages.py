@@ -54,6 +54,7 @@ class Messages:
             sayings=SAYINGS,
             figure=_figure(ticket, visit.words),
             hours=COMES,
+            chosen=visit.form.get("hours", str(COMES[0])),
             again=sum(1 for t in self.people.tickets.of(ticket.home) if t.kind == ticket.kind) - 1,
         )
 

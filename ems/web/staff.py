@@ -85,6 +85,8 @@ class Staff:
             homes=list(self.pages.district.dwellings),
             chosen=visit.form.get("role", "resident"),
             typed=visit.form.get("name", ""),
+            chosen_part=visit.form.get("part", ""),
+            chosen_days=visit.form.get("days", ""),
         )
 
     def _inhabited(self, persons: Sequence[Person]) -> list[Homes]:

@@ -69,7 +69,7 @@ def test_every_home_without_access_gets_its_own_code(chief: TestClient, people: 
     answer = invite_all(chief, "page")
     assert answer.status_code == 409 and "has had its letter" in answer.text
     assert answer.text.count("letter sent") == len(homes) + 1  # the chief's too
-    assert "50 of 50 homes have access" in answer.text
+    assert "homes with access: 50 of 50" in answer.text
 
 
 @pytest.mark.usefixtures("printing")

@@ -271,7 +271,10 @@ def test_a_manager_holds_a_point_knowing_its_cost_and_takes_it_back(site: Site) 
     page.get_by_label("Which point").select_option("parking/battery/power_setpoint_kw")
     page.get_by_label("At which value").fill("900")
     page.get_by_label("Why").first.fill("inverter test")
+    page.get_by_label("For how long").select_option("8")
     site.press("What would it cost?")
+    assert page.get_by_label("For how long").input_value() == "8"  # what was typed stays
+    page.get_by_label("For how long").select_option("1")
     assert "-300" in page.get_by_role("alert").inner_text().replace("−", "-")
     page.get_by_label("At which value").fill("12,5")
     site.press("What would it cost?")
@@ -329,13 +332,17 @@ def test_a_manager_has_a_device_tested(site: Site) -> None:
     Checks(site.folder).answer(check.number, Checked(NOW, [Seen(point, 60.0, "good")], tried))
     page.reload()
     text = page.inner_text("main")
-    assert "by chief" in text and "1 of 1 values good" in text and "Confirmed (60.0" in text
+    assert "by chief" in text and "good values: 1 of 1" in text and "Confirmed (60.0" in text
     assert "Refused by the gate" in text
 
 
 def test_a_manager_locks_a_device_and_invites_people(site: Site) -> None:
     page = site.manager("/manager/holds")
     page.get_by_label("Which device").select_option("jardins/tank")
+    page.locator("#why").fill("   ")
+    site.press("Lock for maintenance")
+    assert "reason" in page.get_by_role("alert").inner_text()
+    assert page.get_by_label("Which device").input_value() == "jardins/tank"
     page.locator("#why").fill("descaling")
     site.press("Lock for maintenance")
     assert list(site.people.asked.maintenance()) == ["jardins/tank"]
