@@ -31,8 +31,7 @@ class PatientStore:
         deadline = elapsed() + patience.total_seconds()
         while True:
             try:
-                async with self._turn:
-                    result = await asyncio.to_thread(call) if self.settings.threads else call()
+                result = await self.elsewhere(call)
             except StoreBusy as busy:
                 self._away(busy, elapsed())
                 if elapsed() >= deadline:
@@ -53,6 +52,11 @@ class PatientStore:
         except StoreBusy:
             return None
 
+    async def elsewhere(self, call: Callable[[], T]) -> T:
+        """One attempt, of which nothing is said: for another database than the loop's own, and its caller's concern."""
+        async with self._turn:
+            return await asyncio.to_thread(call) if self.settings.threads else call()
+
     def _away(self, busy: StoreBusy, at: float) -> None:
         if self._held_since is None:
             self._held_since = at
@@ -60,6 +64,8 @@ class PatientStore:
             self.watch.wrong("database-held", "", f"the database {state} ({busy}); readings wait in a file")
 
     def _back(self, at: float) -> None:
+        if not self.store.takes_writes:
+            return  # what could be read says nothing of what can be written
         if self._held_since is not None:
             waited_s, self._held_since = at - self._held_since, None
             self.watch.right("database-held", "", f"the database is free again after {waited_s:.0f} s")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ems.loop.homes import Agreements
 from ems.loop.patience import PatientStore
 from ems.loop.watch import Watch
 from ems.slots import as_utc
-from ems.store import Asked, StoreError
+from ems.store import Asked, StoreBusy, StoreError
 from ems.store.requests import DISTRICT, Given, Handover, Request, RequestError, Requests, write_whole
 
 
@@ -96,10 +96,13 @@ class Wishes:
         if reading is None:
             return Wanted()
         try:
-            return await self._store.call(lambda: _wanted(reading, at))
+            wanted = await self._store.elsewhere(lambda: _wanted(reading, at))
         except StoreError as error:
-            self._watch.say("fallback", f"what people ask cannot be read ({error}); nobody's wish is followed")
+            text = f"what people ask cannot be read ({error}); nobody's wish is followed"
+            self._watch.wrong("database-held", "people.db", text, says="fallback")
             return Wanted()
+        self._watch.right("database-held", "people.db", "what people ask can be read again")
+        return wanted
 
     def _asked_of(self) -> Asked | None:
         if self._reading is None and self._asked is not None and self._asked.exists():
@@ -113,7 +116,7 @@ class Wishes:
         reading = self._asked_of()
         if reading is not None:
             with suppress(StoreError):  # the wishes say so in the same quarter-hour
-                self._agreed = await self._store.call(reading.agreements, timedelta(0))
+                self._agreed = await self._store.elsewhere(reading.agreements)
         return self._agreed
 
     async def _erase(self) -> None:
@@ -122,12 +125,12 @@ class Wishes:
         if reading is None:
             return
         store = self._store.store
-        for home, until in (await self._store.call(reading.erasures)).items():
+        for home, until in (await self._store.elsewhere(reading.erasures)).items():
             if self._erased.get(home) != until:
                 await self._store.at_exit(partial(store.erase, home, until))
                 self._stripping[home] = until
                 self._erased[home] = until
-        for (home, purpose), until in (await self._store.call(reading.withdrawals)).items():
+        for (home, purpose), until in (await self._store.elsewhere(reading.withdrawals)).items():
             if self._withdrawn.get((home, purpose)) != until:
                 days = purpose != "daily" and home in (await self.agreements() or {}).get("daily", ())
                 await self._store.at_exit(partial(store.forget_electricity, home, until, but_midnights=days))
@@ -138,8 +141,11 @@ class Wishes:
                 del self._stripping[home]
 
     async def answer(self) -> None:
-        """Does what waits in the inbox."""
-        await self._erase()
+        """Does what waits in the inbox. What the database does not take now goes on waiting."""
+        try:
+            await self._erase()
+        except StoreError as error:
+            self._watch.say("info", f"who is to be erased waits: {error}")
         if self._requests is None:
             return
         for path, request in self._requests.waiting().items():
@@ -147,6 +153,8 @@ class Wishes:
                 if isinstance(request, RequestError):
                     raise request
                 await self._do(request)
+            except StoreBusy:
+                return
             except (RequestError, StoreError) as error:
                 self._watch.say("info", f"a request was refused: {error}")
             self._requests.done(path)

@@ -188,6 +188,7 @@ class Database:
         self.busy_timeout_s = busy_timeout_s
         self.attempts = attempts
         self.report = report
+        self.takes_writes = True  # as of the last one
         self._turn = Turn()
         self._files = (self.file, self.file.with_name(self.file.name + "-wal")) if self.is_sqlite else ()
         if self.is_sqlite and sqlite3.sqlite_version_info < _OLDEST_SQLITE:
@@ -256,15 +257,19 @@ class Database:
         with self._turn:
             for attempt in range(1, tries + 1):
                 try:
-                    return self._writer.transact(work)
+                    result = self._writer.transact(work)
                 except Exception as error:
                     cause = _driver_error(error)
                     if not (_is_busy(cause) or _is_remounted(cause)):
                         raise
                     busy = StoreBusy(what, attempt * self.busy_timeout_s, str(cause).strip())
+                    self.takes_writes = False
                     self.report(Concern("store-busy", str(busy)))
                     if attempt == tries:
                         raise busy from error
+                else:
+                    self.takes_writes = True
+                    return result
         raise AssertionError("attempts is at least 1")
 
     def read(self, what: str, work: Callable[[Connection], T]) -> T:

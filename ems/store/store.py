@@ -111,6 +111,11 @@ class Store:
         """Changes whenever anything in the database does; None where that cannot be told (PostgreSQL)."""
         return self._database.stamp()
 
+    @property
+    def takes_writes(self) -> bool:
+        """Whether the database took the last thing that was to be written: one that is held can still be read."""
+        return self._database.takes_writes
+
     def size_bytes(self) -> int | None:
         """Of the database and its log; None where that cannot be told (PostgreSQL)."""
         return self._database.size_bytes()

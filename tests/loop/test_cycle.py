@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -309,6 +310,61 @@ def test_the_field_is_given_back_though_the_database_is_held(district: District,
     site.run(1)
     with Store.read_only(site.url) as store:
         assert store.journal.standing() == []
+
+
+def test_a_database_that_is_held_for_an_hour_is_one_alarm_and_the_inbox_waits(
+    district: District, tmp_path: Path
+) -> None:
+    """It can be read all the while, which does not make it free."""
+    site = Site(district, tmp_path)
+    inbox = Requests(tmp_path)
+
+    async def hold() -> None:
+        control = site.control()
+        control.patient.settings = replace(control.settings, patience=timedelta(0))
+        await control.start()
+        await control.tick(WINTER)
+        control.store.alarms.raise_all([Trouble("bus-silent", "a")], WINTER)
+        other = sqlite3.connect(tmp_path / "site.db", isolation_level=None, timeout=0)
+        other.execute("BEGIN IMMEDIATE")
+        inbox.ask(Request("seen", 2, "lea", WINTER))
+        for minute in range(1, 60, 6):
+            await control.tick(WINTER + timedelta(minutes=minute))
+        assert len(inbox.waiting()) == 1
+        other.close()
+        for minute in (60, 61):
+            await control.tick(WINTER + timedelta(minutes=minute))
+        assert inbox.waiting() == {}
+        seen = control.store.alarms.find(2)
+        assert seen is not None and seen.acknowledged_by == "lea"
+        [held] = [a for a in control.store.alarms.since(WINTER) if a.kind.name == "database-held"]
+        assert held.cleared_at is not None
+        control.store.close()
+
+    asyncio.run(hold())
+
+
+def test_without_the_peoples_database_the_loop_keeps_its_pace(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+    with Store.open(site.url) as store:
+        store.alarms.raise_all([Trouble("bus-silent", "a")], WINTER)
+    (tmp_path / "people.db").write_bytes(b"no database at all" * 100)
+    Requests(tmp_path).ask(Request("seen", 1, "lea", WINTER))
+
+    async def two_minutes() -> None:
+        control = site.control()
+        await control.start()
+        for minute in (0, 1):
+            await control.tick(WINTER + timedelta(minutes=minute))
+        assert control.totals.plans == 1
+        await control._leave()
+        control.store.close()
+
+    asyncio.run(asyncio.wait_for(two_minutes(), timeout=45))  # a minute's patience, several times, would be too much
+    with Store.read_only(site.url) as store:
+        [held] = [a for a in store.alarms.since(WINTER) if a.kind.name == "database-held"]
+        assert held.subject == "people.db"
+        assert Requests(tmp_path).waiting() == {}
 
 
 def test_a_restart_within_a_decided_slot_leaves_nothing_behind(district: District, tmp_path: Path) -> None:
