@@ -56,6 +56,7 @@ T = TypeVar("T")
 
 HISTORY = timedelta(days=35)
 WEATHER_HOLDS = timedelta(hours=12)
+DECIDES_WITHIN = 3 * SLOT  # a cycle of the last two quarter-hours, and the time that it takes
 
 
 class Control:
@@ -113,6 +114,8 @@ class Control:
         self._minutes = Minutes(measured, settings.sweep_every)
         self._open_slot: int | None = None  # the slot whose run is begun and not closed
         self._last_slot: int | None = None
+        self._elapsed = elapsed
+        self._decided_at_s = elapsed()  # by a timer that nobody sets
         self._stopping = asyncio.Event()
         self.lost: LeadershipLost | None = None  # set when another process took over
 
@@ -124,6 +127,10 @@ class Control:
     def samples(self) -> dict[str, Sample]:
         """The last sweep."""
         return self.hands.samples
+
+    def decides(self) -> bool:
+        """Whether a quarter-hour was decided lately, or this process is too young to have decided one."""
+        return self._elapsed() - self._decided_at_s < DECIDES_WITHIN.total_seconds()
 
     # Running
 
@@ -349,6 +356,7 @@ class Control:
 
     def _count(self, decided: Decided) -> None:
         """By the way it was decided; and what was wrong with planning is wrong no longer, or still is."""
+        self._decided_at_s = self._elapsed()
         self.watch.right("cycle-failed", "", "cycles come to their end again")
         match decided.way:
             case Way.PLAN:

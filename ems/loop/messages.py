@@ -7,6 +7,7 @@ Nothing here may hold the loop: it runs beside it, with time-outs, and what coul
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import smtplib
 import ssl
@@ -20,14 +21,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ems.loop.patience import PatientStore
-from ems.store import Alarm, AlarmState, Severity, StoreError
+from ems.store import KINDS, Alarm, AlarmState, Severity, StoreError
 
 TIMEOUT_S = 20.0
+HELD_TOLD_AFTER = timedelta(minutes=10)  # longer than a back-up or a load holds a database
 TOLD = (Severity.URGENT, Severity.WARNING)
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A password in the wrong place, or the key in a hook's address, is not repeated to a log.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Mail(_Entry):
@@ -65,51 +68,89 @@ def read_messages(path: Path) -> Messages | None:
         return Messages.model_validate(content or {})
     except FileNotFoundError:
         return None
-    except (ValidationError, yaml.YAMLError) as error:
-        raise MessagesError(f"{path}: {error}") from error
+    except ValidationError as error:
+        raise MessagesError(f"{path}: {error}") from None
+    except yaml.YAMLError as error:  # its own words quote the line
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f" in line {mark.line + 1}"
+        raise MessagesError(f"{path}: it is no YAML{where}") from None
 
 
 class Postman:
-    """Tells people what is wrong, from the store's alarms."""
+    """Tells people what is wrong, from the store's alarms.
 
-    def __init__(self, settings: Messages, site: str, store: PatientStore, say: Callable[[str, str], None]) -> None:
+    The heartbeat goes out only while `controls` says that the district is controlled: a process that merely lives, and
+    whose cycles fail, is silent like a dead one.
+    """
+
+    def __init__(
+        self,
+        settings: Messages,
+        site: str,
+        store: PatientStore,
+        say: Callable[[str, str], None],
+        controls: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.settings = settings
         self.site = site
         self._store = store
-        self._say = say
+        self.say = say
+        self._controls = controls
+        self._held_since: datetime | None = None
+        self._held_told = False
         self._beat_at: datetime | None = None
         self._digest_on: int | None = None
         self._failing: set[str] = set()
+        self._told: set[int] = set()  # alarms, also those that the store could not be told of
+        self._escalated: set[int] = set()
 
     async def round(self, now: datetime) -> None:
-        """Tells what is new, escalates what nobody has seen, beats. Never raises."""
-        if self._is_due(now):
+        """Tells what is new, escalates what nobody has seen, beats."""
+        if self._is_due(now) and self._controls():
             self._beat_at = now
             await self._try("heartbeat", self._beat)
+        await self._tell_of_the_store(now)
         try:
             alarms = await self._store.at_once(self._store.store.alarms.open)
         except StoreError:
             return
         waiting = [a for a in alarms or [] if a.kind.severity in TOLD and a.state(now) is AlarmState.RAISED]
-        new = [a for a in waiting if a.notified_at is None]
-        if new and await self._tell(f"{len(new)} new alarm(s)", new, self._recipients()):
-            await self._mark(new, now, escalated=False)
+        unmarked = [a for a in waiting if a.notified_at is None]
+        new = [a for a in unmarked if a.number not in self._told]
+        if unmarked and (not new or await self._tell(f"{len(new)} new alarm(s)", new, self._recipients())):
+            await self._mark(unmarked, now, escalated=False)
         after = timedelta(minutes=self.settings.escalate_after_minutes)
         mail = self.settings.mail
         late = [a for a in waiting if a.notified_at and not a.escalated_at and now - a.notified_at >= after]
         late = [a for a in late if a.kind.severity is Severity.URGENT]
         higher = [] if mail is None else mail.escalate_to
-        if late and higher and await self._tell(f"nobody has seen {len(late)} urgent alarm(s)", late, higher):
+        unseen = [a for a in late if a.number not in self._escalated]
+        title = f"nobody has seen {len(unseen)} urgent alarm(s)"
+        if late and higher and (not unseen or await self._tell(title, unseen, higher)):
             await self._mark(late, now, escalated=True)
-        await self._digest(now, alarms or [])
+        if alarms is not None:
+            await self._digest(now, alarms)
+
+    async def _tell_of_the_store(self, now: datetime) -> None:
+        """A database that takes nothing takes no alarm either: this one is told from memory."""
+        held = self._store.watch.standing.get(("database-held", ""))
+        if held is None:
+            self._held_since, self._held_told = None, False
+            return
+        since = self._held_since = self._held_since or now
+        if not self._held_told and now - since >= HELD_TOLD_AFTER:
+            alarm = Alarm(0, KINDS["database-held"], "", held, since, now, 1)
+            self._held_told = await self._tell("the database takes nothing", [alarm], self._recipients())
 
     async def _digest(self, now: datetime, alarms: Sequence[Alarm]) -> None:
         today = now.toordinal()
         if now.hour != self.settings.digest_at_utc_hour or self._digest_on == today:
             return
-        self._digest_on = today
         past = await self._store.at_once(lambda: self._store.store.alarms.since(now - timedelta(days=1)))
-        title = f"the day: {len(past or [])} alarm(s) raised, {len(alarms)} open"
+        if past is None:
+            return  # nothing is known, which is not that nothing was
+        self._digest_on = today
+        title = f"the day: {len(past)} alarm(s) raised, {len(alarms)} open"
         await self._tell(title, list(alarms), self._recipients())
 
     def _is_due(self, now: datetime) -> bool:
@@ -123,6 +164,8 @@ class Postman:
 
     async def _mark(self, alarms: Sequence[Alarm], now: datetime, *, escalated: bool) -> None:
         numbers = [a.number for a in alarms]
+        told = self._escalated if escalated else self._told
+        told.update(numbers)
         mark = self._store.store.alarms.mark_notified
         await self._store.at_once(lambda: mark(numbers, now, escalated=escalated))
 
@@ -145,21 +188,24 @@ class Postman:
     async def _try(self, way: str, send_it: Callable[[], None]) -> bool:
         try:
             await asyncio.to_thread(send_it)
-        except (OSError, smtplib.SMTPException, ValueError) as error:
+        except (OSError, smtplib.SMTPException, http.client.HTTPException, ValueError) as error:
             if way not in self._failing:
-                self._say("alarm", f"{way}: people could not be told: {error}")
+                self.say("alarm", f"{way}: people could not be told: {error}")
             self._failing.add(way)
             return False
         if way in self._failing:
             self._failing.discard(way)
-            self._say("recovered", f"{way}: people can be told again")
+            self.say("recovered", f"{way}: people can be told again")
         return True
 
 
 async def keep_telling(postman: Postman, now: Callable[[], datetime], every_s: float = 30.0) -> None:
     """One round after another, until it is cancelled."""
     while True:
-        await postman.round(now())
+        try:
+            await postman.round(now())
+        except Exception as error:  # whatever one round stumbles over, there is a next one
+            postman.say("info", f"people are told later: {type(error).__name__}: {error}")
         await asyncio.sleep(every_s)
 
 

@@ -112,7 +112,7 @@ def _telling(control: Control, site: Site) -> asyncio.Task[None] | None:
     settings = read_messages(site.folder / "messages.yaml")
     if settings is None:
         return None
-    postman = Postman(settings, control.district.label.fr, control.patient, control.say)
+    postman = Postman(settings, control.district.label.fr, control.patient, control.say, control.decides)
     return asyncio.create_task(keep_telling(postman, control.clock.now))
 
 
