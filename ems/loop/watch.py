@@ -30,6 +30,7 @@ class Watch:
         self._totals = totals
         self._on_event = on_event
         self._untold: list[tuple[Trouble, datetime, bool]] = []  # (what, when, whether it is over)
+        self._forgot = False  # some changes were too many to keep: what is over may still stand open in the store
 
     def say(self, kind: str, text: str) -> None:
         """Tell whoever listens, and no more."""
@@ -47,8 +48,7 @@ class Watch:
         self.standing[kind, subject] = text
         if known != text or not KINDS[kind].holds or says == "fallback":
             self.say(says, text)
-        self._untold.append((Trouble(kind, subject, text), self._now(), False))
-        del self._untold[:-TOLD_MOST]
+        self._keep(Trouble(kind, subject, text), over=False)
 
     def right(self, kind: str, subject: str = "", text: str = "") -> None:
         """The cause is gone. Nothing happens when it was not wrong."""
@@ -56,7 +56,13 @@ class Watch:
             return
         if text:
             self.say("recovered", text)
-        self._untold.append((Trouble(kind, subject), self._now(), True))
+        self._keep(Trouble(kind, subject), over=True)
+
+    def _keep(self, trouble: Trouble, *, over: bool) -> None:
+        self._untold.append((trouble, self._now(), over))
+        if len(self._untold) > TOLD_MOST:
+            self._forgot = True
+            del self._untold[:-TOLD_MOST]
 
     def only(self, kind: str, found: dict[str, str], recovered: str = "") -> None:
         """The whole list of one kind, by subject: raises what is new, clears what is not in it."""
@@ -86,6 +92,11 @@ class Watch:
             else:
                 self._store.alarms.raise_all([trouble for trouble, _, _ in same], at)
             del self._untold[: len(same)]
+        if self._forgot:
+            self._forgot = False
+            for alarm in self._store.alarms.open():
+                if (alarm.kind.name, alarm.subject) not in self.standing:
+                    self._keep(Trouble(alarm.kind.name, alarm.subject), over=True)  # told the next time
 
     def _let_pass(self, kind: str, subject: str, now: datetime) -> None:
         for alarm in self._store.alarms.open():
