@@ -10,11 +10,11 @@ import os
 import resource
 import signal
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import IO, Annotated, Any, Literal, cast
 
 import typer
 from rich.console import Console
@@ -44,7 +44,7 @@ from ems.optimise import AT_LENGTH
 from ems.shadow import app as shadow_app
 from ems.simulate.replay import ReplayError
 from ems.simulate.scenario import ScenarioError
-from ems.store import Concern, People, Role, Store, StoreError, sqlite_concern
+from ems.store import Concern, LeadershipLost, People, Role, Store, StoreBusy, StoreError, sqlite_concern
 from ems.store.backup import back_up, read_backup
 from ems.store.backup import restore as restore_backup
 from ems.store.requests import DISTRICT, Handover
@@ -63,8 +63,26 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+class _Stderr:
+    """Standard error of a process that outlives its readers: a log on a full disk or a lost terminal ends no loop."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
+
+
 out = Console()
-err = Console(stderr=True, soft_wrap=True)
+err = Console(file=cast("IO[str]", _Stderr()), soft_wrap=True)
 
 Buildings = Annotated[Path, typer.Option("--buildings", help="Folder of the district's YAML files.")]
 Network = Annotated[int, typer.Option(min=0, max=254, help="Second number of the loopback addresses, 127.N.x.y.")]
@@ -279,7 +297,8 @@ def run(
 
     try:
         asyncio.run(operate())
-    except NotLeaderError as error:
+    except (NotLeaderError, LeadershipLost, StoreBusy, OSError) as error:
+        # A state of the world, which passes: whoever supervises this tries again.
         err.print(str(error), style="red", highlight=False)
         sys.exit(BUSY)
 

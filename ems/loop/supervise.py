@@ -21,7 +21,7 @@ from pathlib import Path
 from ems.loop.alive import LEAVING, READY, STILL_THERE, tell_supervisor
 
 WRONG = 2  # exit code of a process that starting again cannot help: its configuration is wrong
-BUSY = 75  # of one that another process keeps from leading: later, perhaps
+BUSY = 75  # of one that the world keeps from working, as another leader or a held database does: later, perhaps
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
+import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
 
-from ems.loop.supervise import WRONG, Patience, Supervisor
+from ems.loop.supervise import BUSY, WRONG, Patience, Supervisor
+from ems.store import Store
+from tests.small_district import copy_small_district
 
 QUICK = Patience(
     silence=timedelta(seconds=3),
@@ -41,6 +45,26 @@ def test_what_starting_again_cannot_help_is_left() -> None:
     one = supervisor(f"raise SystemExit({WRONG})", said)
     assert asyncio.run(one.run()) == WRONG
     assert (one.restarts, said) == (0, [])
+
+
+def test_a_held_database_at_the_start_is_no_reason_to_give_up(tmp_path: Path) -> None:
+    Store.open(f"sqlite:///{tmp_path / 'site.db'}").close()
+    other = sqlite3.connect(tmp_path / "site.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    place = ["--folder", str(tmp_path), "--buildings", str(copy_small_district(tmp_path)), "--port", "0"]
+    run = [sys.executable, "-m", "ems", "run", *place, "--no-restart"]
+    ended = subprocess.run(run, capture_output=True, text=True, timeout=120, check=False)
+    other.close()
+    assert ended.returncode == BUSY, ended.stderr
+    assert "database is locked" in ended.stderr
+
+
+def test_a_log_on_a_full_disk_ends_nothing() -> None:
+    program = "from ems.__main__ import err; [err.print('a line') for _ in range(3)]; print(len(err._buffer))"
+    with Path("/dev/full").open("w") as full:
+        run = [sys.executable, "-c", program]
+        ended = subprocess.run(run, stdout=subprocess.PIPE, stderr=full, text=True, timeout=120, check=False)
+    assert ended.stdout == "0\n"  # nothing was raised, and nothing is kept for ever
 
 
 def test_a_process_without_a_sign_of_life_is_killed(tmp_path: Path) -> None:
