@@ -162,7 +162,8 @@ class Hands:
             outcomes = await self.link.refresh(now)
         unheard = {p: f"{p} cannot be kept alive: {o.why}" for p, o in outcomes.items() if isinstance(o, Refused)}
         self._watch.only("device-unheard", unheard, "{} is kept alive again")
-        expired = [command for point, command in before.items() if point not in self.link.standing]
+        # What somebody else gave back while this waited for the bus has not expired.
+        expired = [c for point, c in before.items() if point in outcomes and point not in self.link.standing]
         if expired:
             first = expired[0].point
             self._watch.wrong("command-expired", "", f"{len(expired)} commands expired and were given back: {first}")
