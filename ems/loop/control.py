@@ -251,10 +251,13 @@ class Control:
                 self.totals.cycle_seconds.append(time.monotonic() - begun)
                 if isinstance(self.clock, FastClock):
                     self.clock.hold_at = None
-        if deciding:
-            await self.upkeep.each_slot(now)
-        await self._tell_people()
-        await self._check_devices()
+        try:
+            if deciding:
+                await self.upkeep.each_slot(now)
+            await self._tell_people()
+            await self._check_devices()
+        except Exception as error:  # a read-only disk, a file that is no file: none of it is worth the control
+            self.say("alarm", f"beside the cycle: {type(error).__name__}: {error}; the loop goes on")
         self.on_alive()
         if deciding and self.on_cycle is not None:
             await self.on_cycle(self)

@@ -16,6 +16,7 @@ from ems.district import District, read_district
 from ems.loop.bell import VirtualBell
 from ems.loop.clock import LockStep
 from ems.loop.control import Control, Event, NotLeaderError, Settings, Totals
+from ems.loop.hands import release_of
 from ems.loop.planner import ChildPlanner, OwnPlanner
 from ems.optimise import Plan
 from ems.points import Quality, Sample
@@ -260,6 +261,36 @@ def test_people_see_and_shelve_alarms_through_the_inbox(district: District, tmp_
         alarm = store.alarms.find(2)
         assert alarm is not None
         assert (alarm.acknowledged_by, alarm.shelved_by) == ("lea", "lea")
+
+
+def test_what_fails_beside_the_cycle_does_not_end_the_loop(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+    (tmp_path / "requests" / "1.json").mkdir(parents=True)  # cannot be read, nor deleted as a file
+    totals, _ = site.run(2)
+    assert totals.plans == 2
+    assert any("beside the cycle: IsADirectoryError" in e.text for e in site.events)
+
+
+class GivingBackMeanwhile(DirectField):
+    """While a refresh waits for the bus, somebody else gives a command back."""
+
+    async def refresh(self, now: datetime) -> dict[str, Outcome]:
+        for point in list(self._standing)[:1]:
+            await self.write([release_of(self._standing[point], now)])
+        return {}
+
+
+def test_what_was_given_back_while_a_refresh_waited_has_not_expired(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+    site.link = GivingBackMeanwhile(district, site.world)
+
+    async def refresh(control: Control) -> None:
+        before = len(site.link.standing)
+        await control.hands.refresh(control.clock.now() + timedelta(minutes=5))
+        assert len(site.link.standing) == before - 1
+
+    site.run(1, on_cycle=refresh)
+    assert not [e for e in site.events if "expired" in e.text]
 
 
 def test_what_a_person_holds_is_left_alone(district: District, tmp_path: Path) -> None:
