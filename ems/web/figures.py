@@ -261,13 +261,18 @@ def temperatures(
     known = [(v, i) for i, v in enumerate(lines[0].values) if v is not None]
     if known:
         (low, first), (high, last) = min(known), max(known)
-        told = words.text(
-            "{what}: from {low} ({then}) to {high} ({when}).",
-            what=lines[0].label,
-            low=words.value("temperature_c", low),
-            then=words.clock(slots.at(first)),
-            high=words.value("temperature_c", high),
-            when=words.clock(slots.at(last)),
+        lowest, highest = words.value("temperature_c", low), words.value("temperature_c", high)
+        told = (
+            words.text("{what}: {value} all the time.", what=lines[0].label, value=lowest)
+            if lowest == highest
+            else words.text(
+                "{what}: lowest {low} ({then}), highest {high} ({when}).",
+                what=lines[0].label,
+                low=lowest,
+                then=words.clock(slots.at(first)),
+                high=highest,
+                when=words.clock(slots.at(last)),
+            )
         )
     else:
         told = words.text("Nothing was measured.")
@@ -292,7 +297,7 @@ def lines_chart(
     if known:
         (low, first), (high, last) = min(known), max(known)
         told = words.text(
-            "{what}: from {low} ({then}) to {high} ({when}).",
+            "{what}: lowest {low} ({then}), highest {high} ({when}).",
             what=lines[0].label,
             low=words.number(low, digits),
             then=name(first),

@@ -69,13 +69,13 @@ def _judged(found: Days, weather: dict[date, float], meter: str, title: str, wor
     if known is None or len(used) < WEEK:
         return None
     degrees = [degree_day(weather[d]) if corrected else 0.0 for d in found.dates[-WEEK:]]
-    expected = known.expected(degrees)
     verdict = known.verdict(sum(used), degrees)
-    amount = amount_of(meter, expected, words)
+    # A range: beside a single figure, a week that differs as weeks of this home do would not look usual.
+    low, high = (amount_of(meter, amount, words) for amount in known.usual(degrees))
     text = (
-        words.text("Usual for you in this weather: {amount}.", amount=amount)
+        words.text("Usual for you in this weather: {low} to {high}.", low=low, high=high)
         if corrected
-        else words.text("Usual for you: {amount}.", amount=amount)
+        else words.text("Usual for you: {low} to {high}.", low=low, high=high)
     )
     return Judged(title, amount_of(meter, sum(used), words), text, verdict)
 

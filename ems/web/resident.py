@@ -163,7 +163,7 @@ class Resident:
         mine = sum(kwh for name, kwh in gave.items() if name.startswith(f"{building}/"))
         return words.text(
             "On {day} the sun on the district's roofs gave {all}, {mine} of it on your building.",
-            day=words.near_day(which), all=words.fine("energy_kwh", sum(gave.values())),
+            day=words.long_day(which), all=words.fine("energy_kwh", sum(gave.values())),
             mine=words.fine("energy_kwh", mine),
         )  # fmt: skip
 
@@ -220,7 +220,7 @@ class Resident:
             meter=meter,
             euros=euros,
             compared=[told for told in compared if told],
-            statement=f"/my-home/statement/{first:%Y-%m}" if last < today else "",
+            statement=_statement(first if last < today else before.replace(day=1), words),
             figures=[
                 amounts(
                     found.use[meter].amounts, found.use[meter].estimated, names.__getitem__, axis, words,
@@ -292,7 +292,7 @@ class Resident:
         lines: list[Line3],
         compared: list[str],
         euros: str = "",
-        statement: str = "",
+        statement: Step | None = None,
         wider: Step | None = None,
         back: Step,
         onward: Step | None,
@@ -375,6 +375,12 @@ def parsed(text: str, pattern: str) -> date:
     if found.year < _EARLIEST_YEAR or found.strftime(pattern) != text:
         raise HTTPException(404)
     return found
+
+
+def _statement(month: date, words: Words) -> Step:
+    """The way to the statement of a month that is over."""
+    title = words.text("Statement of heat and hot water, {month}", month=words.month(month))
+    return Step(f"/my-home/statement/{month:%Y-%m}", title)
 
 
 def _upto(month: date, until: date, whole: bool) -> date:

@@ -40,12 +40,15 @@ class Habit:
         """Over days of these degree days."""
         return self.each_day * len(degrees) + self.each_degree * sum(degrees)
 
-    def verdict(self, used: float, degrees: Sequence[float]) -> Verdict:
+    def usual(self, degrees: Sequence[float]) -> tuple[float, float]:
+        """From how much to how much counts as usual over days of these degree days."""
         wanted = self.expected(degrees)
         allowed = max(USUAL_SHARE * wanted, SURE * self.spread * math.sqrt(len(degrees)))
-        if abs(used - wanted) <= allowed:
-            return Verdict.SAME
-        return Verdict.MORE if used > wanted else Verdict.LESS
+        return max(wanted - allowed, 0.0), wanted + allowed
+
+    def verdict(self, used: float, degrees: Sequence[float]) -> Verdict:
+        low, high = self.usual(degrees)
+        return Verdict.LESS if used < low else Verdict.MORE if used > high else Verdict.SAME
 
 
 def degree_day(outdoor_c: float) -> float:

@@ -34,6 +34,11 @@ STEPS: tuple[tuple[float, str], ...] = (
 )
 
 
+# Of a tank, what residents are shown, in words that need no plan of it.
+_CALLED = {"top_temperature_c": "Water in the tank", "mixed_temperature_c": "Water at the taps"}
+CALLED = frozenset(_CALLED.values())
+
+
 @dataclass(frozen=True)
 class Choice:
     """One wish that can be chosen, and what it comes to in this home."""
@@ -69,6 +74,7 @@ class Warmth:
             "home_comfort.html",
             indoors_c=indoors_c,
             set_c=set_c,
+            readable=dwelling.thermostat,
             choices=[
                 Choice(k, words.text(name), _target(k, set_c, band.floor_c, band.ceiling_c, words), k == wish.offset_k)
                 for k, name in STEPS
@@ -113,7 +119,7 @@ class Warmth:
     def _tanks(self, dwelling: Dwelling, words: Words) -> list[tuple[str, Figure | None]]:
         """The building's hot water: what comes to the taps now, and the last day."""
         slots = Slots(floor(self.pages.now()) - 96 * SLOT, 96)
-        shown = [sensor for sensor in SENSORS if sensor[0] in ("top_temperature_c", "mixed_temperature_c")]
+        shown = [sensor for sensor in SENSORS if sensor[0] in _CALLED]
         found: list[tuple[str, Figure | None]] = []
         for name, tank in self.pages.district.of(Tank).items():
             if tank.building != dwelling.building:
@@ -126,8 +132,8 @@ class Warmth:
                 found.append((now, None))
                 continue
             lines = [
-                Line(words.text(title), [None if math.isnan(v) else v for v in history.values[f"{name}/{q}"]], ink)
-                for q, title, _, _, ink in reversed(shown)
+                Line(words.text(_CALLED[q]), [None if math.isnan(v) else v for v in history.values[f"{name}/{q}"]], ink)
+                for q, *_, ink in reversed(shown)
             ]
             limits = [
                 Limit(words.text("Taps at most {limit}", limit=words.value("temperature_c", RETURN_C)), RETURN_C, "k2")

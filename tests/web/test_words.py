@@ -35,7 +35,7 @@ from ems.web.scenarios import CHOICES
 from ems.web.settings import ROOMS, VALUES
 from ems.web.staff import ROLE_NAMES
 from ems.web.usual import Verdict
-from ems.web.warmth import STEPS
+from ems.web.warmth import CALLED, STEPS
 from ems.web.words import Words, catalogue, chosen, plain, typeset
 
 WEB = Path(__file__).parents[2] / "ems" / "web"
@@ -63,7 +63,7 @@ def made_up(district: District) -> set[str]:
     fixed |= {title for title, *_ in LEAKS.values()} | set(CALENDAR) | set(SCOPES.values())
     fixed |= {text for *_, text in CHOICES}
     fixed |= {*get_args(Deed), *LOOKS, *SAYINGS.values(), *PURPOSES.values(), *dict(STEPS).values()}
-    fixed |= {verdict.value for verdict in Verdict}
+    fixed |= {verdict.value for verdict in Verdict} | CALLED
     names = {n.partition("/")[2].replace("-", " ") for n, a in district.assets.items() if not isinstance(a, Dwelling)}
     names = {n for n in names if not re.fullmatch(r"point \d+", n)}
     return quantities | fixed | names | {"info", "fallback", "alarm", "recovered"}
