@@ -241,9 +241,13 @@ class Pages:
         )
 
     def error(self, request: Request, status: int) -> HTMLResponse:
-        """A page that says what went wrong, and nothing of why."""
-        none = Visit(request, None, self._words(request), FormData())
-        return self.page(none, "error.html", status=status, status_code=status)
+        """A page that says what went wrong, and nothing of why; whoever is signed in keeps their tabs."""
+        try:
+            account = self._visitor(request)
+        except StoreError:  # then that is what went wrong
+            account = None
+        visit = Visit(request, account, self._words(request), FormData())
+        return self.page(visit, "error.html", status=status, status_code=status)
 
     def static_file(self, name: str) -> Response:
         """A file whose name holds its content's hash, so that it may be kept for ever."""

@@ -11,10 +11,16 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ems.district import District
+from ems.slots import Slots, floor
 from ems.store import People
 from ems.web import create_app
+from ems.web.chart import Line
+from ems.web.figures import temperatures
+from ems.web.usual import Habit, Verdict
+from ems.web.words import Words
 from tests.web.conftest import FilledSite, sign_in
 from tests.web.minute import NOW
+from tests.web.serving import PARIS
 from tests.web.test_pages import text_of
 from tests.web.weeks import HOME
 
@@ -87,8 +93,8 @@ def test_each_euro_says_what_kind_it_is_and_the_sun_changes_no_bill(filled: Fill
 def test_a_week_is_judged_against_ones_own_past_and_similar_homes(filled: FilledSite) -> None:
     text = text_of(page(filled, "/my-home?lang=en"))
     # Each day of this made-up home is like the other: 9.83 kWh, 96 x 0.09 of heat, and 96 x 1.2 litres.
-    assert "Electricity: 68.8 kWh , about the same. Usual for you: 68.8 kWh." in text
-    assert "Heat: 60 kWh , about the same. Usual for you in this weather: 61 kWh." in text
+    assert "Electricity: 68.8 kWh , about the same. Usual for you: 58.5 kWh to 79.1 kWh." in text  # 15 % around 68.8
+    assert "Heat: 60 kWh , about the same. Usual for you in this weather: 51 kWh to 70 kWh." in text
     # In September 58 others used 200 kWh each and this home 259; it has 52.2 m2, their mean is 52.293:
     # (58 x 200 + 259) / 59 x 52.2 / 52.293 = 200.6.
     assert "Similar homes, for a home of your size: 201 kWh of heat and 3,002 litres of hot water." in text
@@ -137,6 +143,33 @@ def test_where_nobody_is_on_call_no_number_is_shown(store_url: str, district: Di
 def test_words_are_explained_in_both_languages(filled: FilledSite) -> None:
     assert "An amount of energy. A washing machine" in text_of(page(filled, "/my-home/help?lang=en"))
     assert "Une quantité d’énergie. Une machine à laver" in unescape(page(filled, "/my-home/help?lang=fr"))
+
+
+def test_what_counts_as_usual_is_told_as_a_range_that_agrees_with_the_verdict() -> None:
+    # By hand: 10 a day, single days 4 around it; a week may be 2 * 4 * sqrt(7) = 21.2 off.
+    habit = Habit(each_day=10.0, each_degree=0.0, spread=4.0)
+    assert habit.usual([0.0] * 7) == (pytest.approx(70 - 21.17, abs=0.01), pytest.approx(91.17, abs=0.01))
+    verdicts = [habit.verdict(used, [0.0] * 7) for used in (48.8, 48.9, 91.1, 91.2)]
+    assert verdicts == [Verdict.LESS, Verdict.SAME, Verdict.SAME, Verdict.MORE]
+
+
+def test_a_temperature_that_stays_is_told_as_one() -> None:
+    words = Words("en", PARIS)
+    slots = Slots(floor(NOW), 2)
+    shown = [temperatures([Line("Water", row, "l1")], slots, words, title="") for row in ([48.71, 48.7], [48.7, 49.0])]
+    assert shown[0].description == "Water: 48.7\u00a0°C all the time."
+    assert "lowest 48.7" in shown[1].description and "highest 49.0" in shown[1].description
+
+
+def test_this_month_leads_to_the_statement_of_the_last(filled: FilledSite) -> None:
+    assert 'href="/my-home/statement/2026-09"' in page(filled, "/my-home/month")
+    assert "Statement of heat and hot water, September 2026" in page(filled, "/my-home/month/2026-09?lang=en")
+
+
+def test_a_page_that_is_not_there_leaves_the_tabs(filled: FilledSite) -> None:
+    html = filled.client(HOME).get("/my-home/day/x?lang=en").text
+    assert "There is no such page" in html and 'class="tabs"' in html and "Sign in" not in html
+    assert 'class="tabs"' not in filled.client().get("/nowhere").text
 
 
 def test_a_day_without_data_says_so(filled: FilledSite) -> None:
