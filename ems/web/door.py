@@ -183,7 +183,10 @@ class Door:
             "sign_in.html",
             status=status,
             trouble=trouble,
-            code=visit.request.query_params.get("code", "")[:40],
+            # What was typed stays, to be compared with the letter; a password never does.
+            code=str(visit.form.get("code") or visit.request.query_params.get("code", ""))[:40],
+            name_typed=str(visit.form.get("name", ""))[:100],
+            by_name="password" in visit.form,
             visit_token=form_token(secret),
             organisation=self.organisation,
             origin=self.pages.origin,
