@@ -147,10 +147,11 @@ def entries(pages: Pages, first: date, last: date, words: Words) -> list[Entry]:
             found.append(Entry(day, day, "clocks change", words.text("a day of {hours} hours", hours=f"{hours:g}")))
         day += timedelta(days=1)
     for contract in pages.district.contracts.values():
-        found.append(Entry(contract.valid_until, contract.valid_until, "contract ends", contract.name))
+        called = words.text(LABELS[contract.kind])
+        found.append(Entry(contract.valid_until, contract.valid_until, "contract ends", called))
         for turn in _turns(contract, first, last):
-            turns.setdefault(turn, []).append(contract.name)
-    found += [Entry(day, day, "tariff season", ", ".join(names)) for day, names in turns.items()]
+            turns.setdefault(turn, []).append(called)
+    found += [Entry(day, day, "tariff season", ", ".join(dict.fromkeys(names))) for day, names in turns.items()]
     return sorted((e for e in found if e.last >= first and e.first <= last), key=lambda e: (e.first, e.kind, e.name))
 
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from ems.assets import Asset, Battery, ChargePoint, Dwelling, Photovoltaic, Supply
 from ems.district import Wire
 from ems.market import prices
+from ems.points import dimension, unit_label, unit_suffix
 from ems.slots import SLOT
 from ems.store import Hold, People
 from ems.store.questions import Answer, Questions
@@ -19,7 +20,9 @@ from ems.store.requests import DISTRICT, Given, Handover, RequestError
 from ems.web.access import Permission
 from ems.web.pages import Pages, Visit
 from ems.web.record import Record
+from ems.web.words import Words
 
+OCCUPANCY = {1: "own timetable", 2: "occupied", 3: "unoccupied"}  # modes of a room, as its controller counts them
 HOURS = (1, 2, 4, 8, 24, 72)
 LEAST_REASON = 3  # characters
 
@@ -69,8 +72,8 @@ class Holds:
         groups: dict[str, list[tuple[str, str]]] = {}
         for point, wire in self._points().items():
             building, asset, _ = point.split("/")
-            unit = f"{wire.measure.write.minimum:g} – {wire.measure.write.maximum:g}" if wire.measure.write else ""
-            text = f"{visit.words.text(asset.replace('-', ' '))}, {visit.words.quantity(wire.quantity)} ({unit})"
+            text = f"{visit.words.text(asset.replace('-', ' '))}, {visit.words.quantity(wire.quantity)}"
+            text = f"{text} ({allowed(wire, visit.words)})"
             groups.setdefault(self.pages.asset_name(building, visit.words), []).append((point, text))
         return self.pages.page(
             visit,
@@ -138,11 +141,7 @@ class Holds:
             return words.text("Give the value as a number.")
         low, high = wire.measure.write.minimum, wire.measure.write.maximum
         if not math.isfinite(value) or not low <= value <= high:
-            return words.text(
-                "Give a value from {low} to {high}.",
-                low=words.value(wire.quantity, low),
-                high=words.value(wire.quantity, high),
-            )
+            return words.text("Give a value: {allowed}.", allowed=allowed(wire, words))
         reason = visit.given("reason")
         if len(reason) < LEAST_REASON:
             return words.text("Please give a reason.")
@@ -241,6 +240,20 @@ def handed_back(pages: Pages) -> dict[str, Given]:
         return Handover(pages.folder).given()
     except RequestError:  # the control process reads it as: everything
         return {DISTRICT: Given("?", pages.now(), "")}
+
+
+def allowed(wire: Wire, words: Words) -> str:
+    """What may be typed for a point, as it is typed: `58 to 70 °C`, `0 off, 1 on`."""
+    limits = wire.measure.write
+    assert limits is not None
+    if unit_suffix(wire.quantity) == "on":
+        return f"0 {words.text('off')}, 1 {words.text('on')}"
+    if wire.quantity == "occupancy_mode":
+        return ", ".join(f"{n} {words.text(text)}" for n, text in OCCUPANCY.items())
+    low, high = (f"{limit:g}".replace("-", "−") for limit in (limits.minimum, limits.maximum))
+    unit = "" if dimension(wire.quantity) == "share" else unit_label(wire.quantity)
+    told = words.text("{low} to {high}", low=low, high=f"{high}\u00a0{unit}".strip())
+    return f"{told}; 1 = 100\u00a0%" if dimension(wire.quantity) == "share" else told
 
 
 def estimate(record: Record, wire: Wire, value: float, start: datetime, until: datetime) -> Estimate | None:

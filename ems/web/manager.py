@@ -16,6 +16,7 @@ from ems.web.chart import Limit, Line
 from ems.web.comfort import Flat, State, comfort
 from ems.web.diagram import Diagram, drawn, sprites
 from ems.web.figures import Figure, balance, figures, price_chart, temperatures
+from ems.web.forecasts import told
 from ems.web.hot_water import tanks
 from ems.web.live import Live
 from ems.web.pages import Pages, Visit
@@ -89,7 +90,8 @@ class Manager:
 
     def comfort(self, visit: Visit) -> Response:
         """Worst first, a page at a time; one building when asked for."""
-        flats = comfort(self.pages.district, self.pages.samples())
+        samples = self.pages.samples()
+        flats = comfort(self.pages.district, samples)
         building = visit.request.query_params.get("building", "")
         with_homes = {f.dwelling.building: None for f in flats}
         if building and building not in with_homes:
@@ -103,6 +105,7 @@ class Manager:
         return self.pages.page(
             visit,
             "manager_comfort.html",
+            measured=bool(samples),
             flats=chosen[(number - 1) * _FLATS_SHOWN : number * _FLATS_SHOWN],
             counts={state: sum(1 for f in chosen if f.state is state) for state in State},
             buildings=[b for b in self.pages.district.buildings.values() if b.name in with_homes],
@@ -164,6 +167,7 @@ class Manager:
             visit,
             "manager_decision.html",
             record=record,
+            model_name=lambda model: told(model, visit.words),
             slot=slot,
             start=slot_start(slot),
             newest=slot >= slot_number(self.pages.now()),

@@ -151,6 +151,6 @@ def _figure(found: Sequence[float | None], expected: Sequence[float | None], pas
         days_axis(past.dates, words),
         words,
         title=words.text("Heat and cold made per kWh of electricity, day by day"),
-        name=lambda i: words.near_day(past.dates[i]).rstrip("."),
+        name=lambda i: words.near_day(past.dates[i]),
         digits=1,
     )
