@@ -75,6 +75,7 @@ class Abnormal:
         samples = samples if unread is None else {}
         flats = comfort(self.pages.district, samples) if samples else []
         counts = {s: sum(1 for f in flats if f.state is s) for s in (State.COLD, State.WARM, State.SILENT)}
+        troubled = [t for t in self._tanks(visit, samples) if t.trouble] if samples else []
         views = [v for of in Live(self.pages.district, samples, now).sections().values() for v in of] if samples else []
         return self.pages.page(
             visit,
@@ -86,7 +87,8 @@ class Abnormal:
             unread=unread,
             waiting=[t for t in self.people.tickets.waiting() if t.answered is None],
             counts={state: count for state, count in counts.items() if count},
-            tanks=[t for t in self._tanks(visit, samples) if t.trouble] if samples else [],
+            tanks=[t for t in troubled if any(r.kept is False for r in t.trouble)],
+            dumb=[t for t in troubled if all(r.kept is not False for r in t.trouble)],
             quiet=[v for v in views if v.total and v.troubled / v.total > TROUBLED],
             given=handed_back(self.pages),
             holds=list(self.people.asked.holds(now).values()),

@@ -46,18 +46,19 @@ class AlarmPages:
         pages.route("/manager/alarms", Permission.MANAGER, self.ask, "POST")
 
     def show(self, visit: Visit) -> Response:
-        standing, past = open_alarms(self.pages, visit.words), []
+        standing, past, known = open_alarms(self.pages, visit.words), [], True
         try:
             since = self.pages.store.alarms.since(self.pages.now() - PAST, SHOWN)
             past = [shown(a, self.pages, visit.words) for a in since if a.cleared_at is not None]
         except StoreError:
-            past = []
+            known = False
         return self.pages.page(
             visit,
             "manager_alarms.html",
             alarms=standing[:SHOWN],
             count=len(standing),
             past=past,
+            known=known,
             shelves=SHELVES,
             may_act=self.pages.folder is not None,
             asked=self._asked(),

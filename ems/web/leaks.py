@@ -66,7 +66,14 @@ class Leaks:
         for night in homes:
             self.people.note(visit.who, "water at night of a home", night.subject, self.pages.clock())
         return self.pages.page(
-            visit, "manager_leaks.html", homes=homes, buildings=buildings, kinds=KINDS, recent=RECENT, before=BEFORE
+            visit,
+            "manager_leaks.html",
+            homes=homes,
+            known=any(n.kind == "water" and n.recent is not None for n in buildings),
+            buildings=buildings,
+            kinds=KINDS,
+            recent=RECENT,
+            before=BEFORE,
         )
 
 

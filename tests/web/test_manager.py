@@ -139,3 +139,28 @@ def test_when_nothing_is_read_any_more_that_is_told_once_and_no_value_passes_for
     assert "Nothing is abnormal." not in text and "not good" not in text and "silent" not in text
     live = client.get("/manager?lang=en").text
     assert '<span data-live="grid">–</span>' in live and "<del>" in live and 'class="kw"' not in live
+
+
+def test_where_nothing_is_known_nothing_is_called_well(bare: FilledSite) -> None:
+    client = bare.client("manager")
+    alarms = client.get("/manager/alarms?lang=en").text
+    assert "cannot be read" in alarms and "No alarm stands" not in alarms
+    assert "Too few nights" in client.get("/manager/leaks?lang=en").text
+    assert "Nothing has been measured yet." in client.get("/manager/comfort?lang=en").text
+
+
+def test_what_may_be_typed_is_told_as_it_is_typed(filled: FilledSite) -> None:
+    text = page(filled, "/manager/holds?lang=en")
+    assert "battery, power setpoint (−300 to 300 kW)" in text
+    assert "roof, limit (0 to 1; 1 = 100 %)" in text
+    assert "rooms, occupancy (1 own timetable, 2 occupied, 3 unoccupied)" in text
+    assert "tank, charge (0 off, 1 on)" in text
+
+
+def test_tanks_that_are_not_read_stand_in_one_line(open_pages: Callable[..., TestClient], district: District) -> None:
+    shown = calm(district)
+    for tank in district.of(Tank):
+        shown[f"{tank}/top_temperature_c"] = Sample(None, Quality.UNREACHABLE, NOW)
+    text = text_of(open_pages(shown, decision(district), as_manager=True).get("/manager/abnormal?lang=en").text)
+    assert f"Tanks of which a sensor is not read: {len(district.of(Tank))}" in text
+    assert "Outlet, top of the tank" not in text
