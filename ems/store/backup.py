@@ -54,17 +54,22 @@ def back_up(site: Path, into: Path, now: datetime) -> Backup:
         raise BackupError(f"{site} holds no site.db; name the folder of a site")
     folder = into / f"{as_utc(now):%Y%m%dT%H%M%SZ}"
     torn = into / f".{folder.name}"
-    shutil.rmtree(torn, ignore_errors=True)
+    for left in into.glob(".*T*Z"):  # of one that was killed, or found the disk full: it would stay so
+        shutil.rmtree(left, ignore_errors=True)
     torn.mkdir(parents=True)
-    for name in DATABASES:
-        if (site / name).exists():
-            _copy_database(site / name, torn / name)
-    for name in BESIDE:
-        if (site / name).exists():
-            shutil.copy2(site / name, torn / name)
-    digests = {path.name: _digest(path) for path in sorted(torn.iterdir())}
-    manifest = {"made_at": as_utc(now).isoformat(), "files": digests}
-    write_whole(torn / MANIFEST, json.dumps(manifest, indent=1))
+    try:
+        for name in DATABASES:
+            if (site / name).exists():
+                _copy_database(site / name, torn / name)
+        for name in BESIDE:
+            if (site / name).exists():
+                shutil.copy2(site / name, torn / name)
+        digests = {path.name: _digest(path) for path in sorted(torn.iterdir())}
+        manifest = {"made_at": as_utc(now).isoformat(), "files": digests}
+        write_whole(torn / MANIFEST, json.dumps(manifest, indent=1))
+    except BaseException:
+        shutil.rmtree(torn, ignore_errors=True)
+        raise
     tombstones.add(into, _erased(site))
     torn.rename(folder)
     with suppress(OSError):  # a site that cannot be written to is backed up all the same

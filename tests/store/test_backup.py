@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -77,6 +78,24 @@ def test_a_back_up_is_restored_and_what_was_there_is_kept(tmp_path: Path) -> Non
         assert store.damaged_days() == {}
     with Store.open(f"sqlite:///{kept / 'site.db'}") as store:
         assert store.count_readings() == before
+
+
+def test_a_back_up_that_fails_leaves_nothing_that_fills_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, into = tmp_path / "site", tmp_path / "back-ups"
+    Store.open(f"sqlite:///{site / 'site.db'}").close()
+    (into / ".20260101T000000Z").mkdir(parents=True)  # the last one was killed
+
+    def fill_the_disk(file: Path) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", str(file))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ems.store.backup._digest", fill_the_disk)
+        with pytest.raises(OSError, match="No space"):
+            back_up(site, into, NOW)
+    assert list(into.iterdir()) == []
+    assert back_up(site, into, NOW).folder.is_dir()
 
 
 def test_a_site_knows_when_it_was_last_backed_up(tmp_path: Path) -> None:
