@@ -308,6 +308,11 @@ class Hands:
         self._watch.say("info", f"{len(given)} commands given back to local control")
         return len(given)
 
+    def still_stands(self, building: str | None) -> bool:
+        """Whether any command of ours stands in a building, or anywhere, as far as this process knows."""
+        ours = (p for p in self.link.standing if p not in self._beats)
+        return any(building is None or p.partition("/")[0] == building for p in ours)
+
     async def _record_given_back(self, commands: list[Command]) -> None:
         """Puts on record that devices hold these commands no longer."""
         if not commands:

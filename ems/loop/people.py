@@ -82,8 +82,10 @@ class Wishes:
         new = self.given_back - before
         if new:
             await self._hands.relinquish(new)
+        # Whoever asked waits for this word, and gives back from their own process what is not in it.
+        followed = [b for b in sorted(self._given) if not self._hands.still_stands(None if b == DISTRICT else b)]
         with suppress(OSError):  # a full disk keeps nobody from their devices
-            write_whole(self._handover.followed, json.dumps(sorted(self._given)))
+            write_whole(self._handover.followed, json.dumps(followed))
         texts = {
             b: f"{b}: control was handed back to its devices by {g.by}" + (f": {g.reason}" if g.reason else "")
             for b, g in ((b, self._given.get(b) or self._given[DISTRICT]) for b in sorted(self.given_back))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ems.command import Command, Outcome
+from ems.command import Command, Outcome, Refused
 from ems.district import District, read_district
 from ems.loop.bell import VirtualBell
 from ems.loop.clock import LockStep
@@ -222,6 +223,35 @@ def test_a_building_handed_back_is_given_back_at_once_and_left_alone(district: D
         assert record is not None
         assert "mistral" in {sent["point"].partition("/")[0] for sent in record["sent"]}
         assert "handed-back" not in {a.kind.name for a in store.alarms.open()}
+
+
+class Deaf(DirectField):
+    """A field that takes nothing back any more: as while the lead has run out and the database renews none."""
+
+    deaf = False
+
+    async def write(self, commands: Sequence[Command]) -> list[Outcome]:
+        return [Refused("run out")] * len(commands) if self.deaf else await super().write(commands)
+
+
+def test_what_could_not_be_given_back_is_not_said_to_be(district: District, tmp_path: Path) -> None:
+    """`ems release` goes by that word: without it it gives back from its own process."""
+    site = Site(district, tmp_path)
+    deaf = site.link = Deaf(district, site.world)
+    handover = Handover(tmp_path)
+
+    async def hand_back(control: Control) -> None:
+        deaf.deaf = True
+        handover.give("mistral", "lea", control.clock.now())
+        await control.wishes.follow()
+        assert json.loads(handover.followed.read_text()) == []
+        deaf.deaf = False
+        await control.hands.relinquish(frozenset({"mistral"}))
+        handover.give("mistral", "lea", control.clock.now(), "again")
+        await control.wishes.follow()
+        assert json.loads(handover.followed.read_text()) == ["mistral"]
+
+    site.run(1, on_cycle=hand_back)
 
 
 def hand_once(do: OnCycle) -> OnCycle:
