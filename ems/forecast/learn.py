@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ems.forecast import boosting, regression
+from ems.forecast import boosting, network, regression
 from ems.forecast.calendar import Ints
 from ems.forecast.features import Rows, Signals
 from ems.forecast.models import Past
@@ -32,25 +32,29 @@ LEAST_ROWS = 40  # of each meter among those the trees learn from
 MOST_TRIED = 300_000  # values of the trial, all meters together
 REPEATS = 4  # of a target among the rows, from other origins: more is learnt by heart
 NAIVE = ("same time last week", "mean of four weeks", "mean of like days")
-COLUMNS = (boosting.NAME, boosting.ON_LINES, regression.NAME, *NAIVE)
-# Blends on trial, as shares of COLUMNS; those by trees come first, the purely naive last.
+COLUMNS = (boosting.NAME, boosting.ON_LINES, regression.NAME, network.NAME, *NAIVE)
+# Blends on trial, as shares of COLUMNS; the purely naive come last.
 BLENDS = np.array(
     [
-        [0.50, 0.50, 0.00, 0.0, 0.0, 0.0], [0.40, 0.40, 0.20, 0.0, 0.0, 0.0], [0.25, 0.25, 0.50, 0.0, 0.0, 0.0],
-        [0.90, 0.10, 0.00, 0.0, 0.0, 0.0], [0.10, 0.90, 0.00, 0.0, 0.0, 0.0],
-        [0.35, 0.35, 0.00, 0.3, 0.0, 0.0], [0.35, 0.35, 0.00, 0.0, 0.3, 0.0], [0.35, 0.35, 0.00, 0.0, 0.0, 0.3],
-        [0.00, 0.00, 1.00, 0.0, 0.0, 0.0], [0.00, 0.00, 0.70, 0.0, 0.0, 0.3],
-        [0.00, 0.00, 0.00, 1.0, 0.0, 0.0], [0.00, 0.00, 0.00, 0.0, 1.0, 0.0], [0.00, 0.00, 0.00, 0.0, 0.0, 1.0],
+        [0.25, 0.25, 0.00, 0.5, 0.0, 0.0, 0.0], [0.20, 0.20, 0.20, 0.4, 0.0, 0.0, 0.0],
+        [0.15, 0.15, 0.40, 0.3, 0.0, 0.0, 0.0], [0.60, 0.10, 0.00, 0.3, 0.0, 0.0, 0.0],
+        [0.10, 0.60, 0.00, 0.3, 0.0, 0.0, 0.0], [0.10, 0.10, 0.00, 0.8, 0.0, 0.0, 0.0],
+        [0.20, 0.20, 0.00, 0.3, 0.3, 0.0, 0.0], [0.20, 0.20, 0.00, 0.3, 0.0, 0.3, 0.0],
+        [0.20, 0.20, 0.00, 0.3, 0.0, 0.0, 0.3], [0.50, 0.50, 0.00, 0.0, 0.0, 0.0, 0.0],
+        [0.00, 0.00, 0.00, 1.0, 0.0, 0.0, 0.0], [0.00, 0.00, 0.50, 0.5, 0.0, 0.0, 0.0],
+        [0.00, 0.00, 1.00, 0.0, 0.0, 0.0, 0.0], [0.00, 0.00, 0.70, 0.0, 0.0, 0.0, 0.3],
+        [0.00, 0.00, 0.00, 0.0, 1.0, 0.0, 0.0], [0.00, 0.00, 0.00, 0.0, 0.0, 1.0, 0.0],
+        [0.00, 0.00, 0.00, 0.0, 0.0, 0.0, 1.0],
     ]
 )  # fmt: skip
 WITHOUT_TREES = BLENDS[:, :2].sum(axis=1) == 0
 # What a blend's loss is taken times: a few weeks of trial are little, and these are what did well on many meters.
-DOUBT = np.array([1.0, 1.0, 1.02, 1.01, 1.01, 1.02, 1.02, 1.02, 1.05, 1.05, 1.08, 1.08, 1.08])
+DOUBT = np.array([1.0] * 3 + [1.01] * 2 + [1.02] * 7 + [1.05] * 2 + [1.08] * 3)
 DOUBTED = 0.05  # by how much relative loss must differ to tell blends apart: nearly equal ones share
 DEMOTED = -0.05  # of skill, beyond what a trial's own chance makes of two equal models
 OWN_SHARE = 0.5  # how much a meter's own trial counts beside that of its like
 LEADS_H = (0.0, 6.0, 24.0)  # where classes of lead time begin
-OWN_ENDS = 0.5  # how far an interval ends where the trees say, the rest about the blend's median
+OWN_ENDS = 0.5  # how far an interval ends where trees and network say, the rest about the blend's median
 STRETCH = (0.4, 3.0)
 LEAST_SIDE = 0.02  # of the scale: an interval of nothing cannot be stretched
 MOST_MARGIN = 3.0  # of the scale
@@ -70,11 +74,11 @@ class Learnt:
     when: int
     trees: boosting.Trees | str
     lines: regression.Lines
+    net: network.Network
     shares: Floats
     margins: Floats
     sides: Floats
     skill: Floats
-    shape: Floats  # [M, 8, 2]: half-widths by time of day over the scale, where there are no trees
     features: tuple[str, ...]
     pending: list[Pending] = field(default_factory=list)
 
@@ -116,20 +120,18 @@ def learn(past: Past, horizon: int, *, threads: int = 1) -> Learnt | str:
         o, t = o[some], t[some]
 
     groups = [Signals(past.only(part)) for part in _parts(len(past.values))]
-    trees, lines = _fit(groups, begin, ~held, horizon, threads)
-    trial = _Trial.joined([_said(g.rows(o, t, blurred=True), trees, of) for g, of in zip(groups, lines, strict=True)])
+    trees, net, lines = _fit(groups, begin, ~held, horizon, threads)
+    trial = _Trial.joined(
+        [_said(g.rows(o, t, blurred=True), trees, net, of) for g, of in zip(groups, lines, strict=True)]
+    )
     truth = past.values[:, t]
     shares, skill = _chosen(trial.said, truth, np.full(len(BLENDS), not isinstance(trees, str)) | WITHOUT_TREES)
-    shape, median = np.zeros((len(truth), 8, 2)), _blended(trial.said, shares)
-    if isinstance(trees, str):
-        shape = _shape(truth - median, trial)
-        low, high = _by_shape(shape, trial)
-    else:
-        low, high = _about(median, trial)
+    median = _blended(trial.said, shares)
+    low, high = _about(median, trial)
     margins = _margins(truth - median, low, high, trial)
-    trees, lines = _fit(groups, begin, np.ones(known, bool), horizon, threads)
+    trees, net, lines = _fit(groups, begin, np.ones(known, bool), horizon, threads)
     sides = np.ones_like(margins)
-    return Learnt(_end(past), trees, regression.Lines.joined(lines), shares, margins, sides, skill, shape, trial.names)
+    return Learnt(_end(past), trees, regression.Lines.joined(lines), net, shares, margins, sides, skill, trial.names)
 
 
 def expect(learnt: Learnt, past: Past, horizon: int) -> Floats | None:
@@ -144,10 +146,10 @@ def expect(learnt: Learnt, past: Past, horizon: int) -> Floats | None:
         rows = Signals(past.only(part)).rows(origin, target)
         if rows.names != learnt.features:
             return None
-        told.append(_said(rows, learnt.trees, learnt.lines.only(part)))
+        told.append(_said(rows, learnt.trees, learnt.net, learnt.lines.only(part)))
     made = _Trial.joined(told)
     median = _blended(made.said, learnt.shares)
-    low, high = _by_shape(learnt.shape, made) if isinstance(learnt.trees, str) else _about(median, made)
+    low, high = _about(median, made)
     lead, least = _lead_class(made.lead_h), LEAST_SIDE * made.scale
     margin, side = learnt.margins[:, lead] * made.scale[..., None], learnt.sides[:, lead]
     low, high = np.maximum(low + margin[..., 0], least), np.maximum(high + margin[..., 1], least)
@@ -184,14 +186,14 @@ def follow(learnt: Learnt, past: Past) -> None:
 
 @dataclass
 class _Trial:
-    """What the models say of pairs: medians of COLUMNS [6, M, R], the trees' half-widths and the scale [M, R]."""
+    """What the models say of pairs: medians of COLUMNS [7, M, R]; the middle, half-widths, scale [M, R]."""
 
     said: Floats
+    middle: Floats
     low: Floats
     high: Floats
     scale: Floats
     lead_h: Floats
-    hour: Floats
     names: tuple[str, ...]
 
     @classmethod
@@ -199,9 +201,11 @@ class _Trial:
         first = parts[0]
         if len(parts) == 1:
             return first
-        low, high, scale = (np.concatenate([getattr(p, k) for p in parts]) for k in ("low", "high", "scale"))
+        middle, low, high, scale = (
+            np.concatenate([getattr(p, k) for p in parts]) for k in ("middle", "low", "high", "scale")
+        )
         said = np.concatenate([p.said for p in parts], axis=1)
-        return cls(said, low, high, scale, first.lead_h, first.hour, first.names)
+        return cls(said, middle, low, high, scale, first.lead_h, first.names)
 
 
 def _parts(meters: int) -> list[list[int]]:
@@ -220,7 +224,7 @@ def _held(known: int, per_day: int) -> NDArray[np.bool_]:
 
 def _fit(
     groups: list[Signals], begin: int, free: NDArray[np.bool_], horizon: int, threads: int
-) -> tuple[boosting.Trees | str, list[regression.Lines]]:
+) -> tuple[boosting.Trees | str, network.Network, list[regression.Lines]]:
     """All models from pairs of origins after `begin` and targets that are `free` [known]; the lines by group."""
     rng = np.random.default_rng(0)
     end = int(np.flatnonzero(free)[-1]) + 1
@@ -245,22 +249,23 @@ def _fit(
     by_line = np.concatenate([of.expects(r).ravel() for of, (r, _, _) in zip(lines, told, strict=True)])[None]
     truth = np.concatenate([t.ravel() for _, t, _ in told])[None]
     weights = np.concatenate([w.ravel() for _, _, w in told])[None]
-    return boosting.fit(rows, truth, by_line, QUANTILES, weights, threads), lines
+    trees = boosting.fit(rows, truth, by_line, QUANTILES, weights, threads)
+    return trees, network.fit(rows, truth, QUANTILES, weights), lines
 
 
-def _said(rows: Rows, trees: boosting.Trees | str, lines: regression.Lines) -> _Trial:
+def _said(rows: Rows, trees: boosting.Trees | str, net: network.Network, lines: regression.Lines) -> _Trial:
     name = {n: k for k, n in enumerate(rows.names)}
     naive = [rows.x[:, :, name[c]] * rows.scale for c in ("last week", "weeks", "like days")]
-    least = LEAST_SIDE * rows.scale
-    by_line = lines.expects(rows)
+    by_line, by_net = lines.expects(rows), net.expects(rows)
     if isinstance(trees, str):
-        low, median, high, corrected = least, by_line, least, by_line
+        by_trees, corrected, ends = by_line, by_line, by_net
     else:
         told, corrected = trees.expects(rows, by_line)
-        low, median, high = np.sort(told, axis=0)
-        low, high = np.maximum(median - low, least), np.maximum(high - median, least)
-    said = np.stack([median, corrected, by_line, *naive])
-    return _Trial(said, low, high, rows.scale, rows.lead_h, rows.hour, rows.names)
+        told = np.sort(told, axis=0)
+        by_trees, ends = told[1], (told + by_net) / 2
+    low, middle, high = ends
+    said = np.stack([by_trees, corrected, by_line, by_net[1], *naive])
+    return _Trial(said, middle, middle - low, high - middle, rows.scale, rows.lead_h, rows.names)
 
 
 def _blended(said: Floats, shares: Floats) -> Floats:
@@ -303,11 +308,11 @@ def _lead_class(lead_h: Floats) -> Ints:
 
 
 def _about(median: Floats, trial: _Trial) -> tuple[Floats, Floats]:
-    """Half-widths [M, R] about a blend's median: its ends lie between those moved with it and the trees' own.
+    """Half-widths [M, R] about a blend's median: its ends lie between those moved with it and those told.
 
     A blend that says less does not make the quiet hours of a home quieter.
     """
-    least, moved = LEAST_SIDE * trial.scale, OWN_ENDS * (median - trial.said[0])
+    least, moved = LEAST_SIDE * trial.scale, OWN_ENDS * (median - trial.middle)
     return np.maximum(trial.low + moved, least), np.maximum(trial.high - moved, least)
 
 
@@ -335,25 +340,6 @@ def _margins(residual: Floats, low: Floats, high: Floats, trial: _Trial) -> Floa
                 level = np.quantile(own, min(0.9 * (1 + 1 / max(len(own), 1)), 1)) if len(own) else of_like
                 found[m, k, side] = weight * level + (1 - weight) * of_like
     return np.clip(found, -MOST_MARGIN, MOST_MARGIN)
-
-
-def _shape(residual: Floats, rows: _Trial) -> Floats:
-    """[M, 8, 2]: half-widths by time of day over the scale, from residuals [M, R]."""
-    part = (rows.hour // 3).astype(int)
-    relative = residual / rows.scale
-    found = np.full((len(residual), 8, 2), LEAST_SIDE)
-    for p in range(8):
-        with np.errstate(all="ignore"):
-            here = relative[:, part == p]
-            if here.size:
-                low, high = np.nanquantile(np.nan_to_num(here), [0.1, 0.9], axis=1)
-                found[:, p, 0], found[:, p, 1] = np.maximum(-low, LEAST_SIDE), np.maximum(high, LEAST_SIDE)
-    return found
-
-
-def _by_shape(shape: Floats, rows: _Trial) -> tuple[Floats, Floats]:
-    part = (rows.hour // 3).astype(int)
-    return shape[:, part, 0] * rows.scale, shape[:, part, 1] * rows.scale
 
 
 def _end(past: Past) -> int:

@@ -40,7 +40,7 @@ ENOUGH_FLATS = 0.5  # of a building's, that a sum is made of
 _APART = 96  # gaps further apart than these slots are filled one by one: what lies between is not read of each flat
 # What a record's model may be called, and what is said of it. Longer names first: one may begin like another.
 NAMES = (
-    "regression with trees", "regression", "boosted trees", "plane of array", "same time last week",
+    "regression with trees", "regression", "boosted trees", "neural network", "plane of array", "same time last week",
     "mean of four weeks", "mean of like days", "yesterday", "climatology", "better than naive", "not believed",
     "learnt", "sum of its meters", "quantiles of like days",
 )  # fmt: skip

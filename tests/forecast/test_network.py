@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ems.forecast import network
+
+QUANTILES = (0.1, 0.5, 0.9)
+
+
+def known(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Features of which the first bends and the second widens what comes; the third says nothing."""
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1, 1, (count, 3)).astype(np.float32)
+    spread = 0.1 + 0.4 * (x[:, 1] > 0)
+    return x, np.abs(x[:, 0]) + spread * rng.standard_normal(count)
+
+
+def test_what_bends_and_widens_is_learnt_in_quantiles() -> None:
+    x, y = known(40_000)
+    net = network.grown(x, y, QUANTILES, np.ones(len(y)))
+    asked, came = known(4000, seed=1)
+    low, median, high = net.says(asked)
+    assert np.abs(median - np.abs(asked[:, 0])).mean() < 0.05
+    wide = asked[:, 1] > 0
+    # By hand: 1.28 standard deviations to either side, of 0.5 and of 0.1.
+    assert (high - low)[wide].mean() == pytest.approx(1.28, rel=0.15)
+    assert (high - low)[~wide].mean() == pytest.approx(0.256, rel=0.35)
+    assert ((came >= low) & (came <= high)).mean() == pytest.approx(0.8, abs=0.04)
+
+
+def test_the_same_is_learnt_twice() -> None:
+    x, y = known(1000)
+    first, again = (network.grown(x, y, QUANTILES, np.ones(len(y))).says(x) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize("count", [0, 1, 30])
+def test_little_or_nothing_known_is_survived(count: int) -> None:
+    x, y = known(count)
+    said = network.grown(x, y, QUANTILES, np.ones(count)).says(known(50, seed=1)[0])
+    assert said.shape == (3, 50)
+    assert np.isfinite(said).all()
+    assert (np.diff(said, axis=0) >= 0).all()
+
+
+def test_what_is_not_known_or_was_never_seen_stays_near_what_was() -> None:
+    x, y = known(4000)
+    x[:, 2] = np.nan
+    net = network.grown(x, y, QUANTILES, np.ones(len(y)))
+    strange = np.array([[np.nan, np.nan, 5.0], [1e6, -1e6, np.nan], [0.5, 0.5, 0.5]], np.float32)
+    said = net.says(strange)
+    assert np.isfinite(said).all()
+    assert np.abs(said).max() < 4 * np.abs(y).max()
+
+
+def test_who_counts_more_is_heard_more() -> None:
+    x = np.zeros((40_000, 1), np.float32)
+    y = np.repeat([0.0, 1.0], 20_000) + 0.01 * np.random.default_rng(0).standard_normal(40_000)
+    said = [network.grown(x, y, (0.5,), np.repeat(c, 20_000)).says(x[:1])[0, 0] for c in ([9.0, 1.0], [1.0, 9.0])]
+    assert said == pytest.approx([0.0, 1.0], abs=0.15)
