@@ -21,7 +21,10 @@ NAME = "neural network"
 NETWORKS = 2  # from different beginnings
 HIDDEN = (64, 64)
 EPOCHS, LEAST_STEPS = 8, 400
-BATCH = 256
+# Pairs of a step, in parts small enough that the linear algebra below does not wake its threads for each product:
+# with two of them waiting for each other on a busy machine a second became a minute.
+PARTS, PART = 8, 32
+BATCH = PARTS * PART
 RATE, WARM_UP, LAST_RATE = 2e-3, 100, 1e-5
 DECAY = 0.4  # of the weights, per step and rate
 MEMORIES = (0.9, 0.999)  # of the gradient and its square
@@ -34,7 +37,7 @@ Weights = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Network:
-    """Weights of each layer [NETWORKS, in, out] and offsets [NETWORKS, 1, out] over standardised features [F]."""
+    """Weights of each layer [NETWORKS, 1, in, out] and offsets [NETWORKS, 1, 1, out] over standardised features [F]."""
 
     mean: Weights
     spread: Weights
@@ -44,10 +47,10 @@ class Network:
 
     def says(self, x: Weights) -> Floats:
         """Quantiles [Q, R] of rows of features [R, F], in order."""
-        said = np.empty((len(x), self.offsets[-1].shape[2]))
+        said = np.empty((len(x), self.offsets[-1].shape[-1]))
         for begin in range(0, len(x), AT_ONCE):
             z = _standardised(x[begin : begin + AT_ONCE], self.mean, self.spread)
-            said[begin : begin + AT_ONCE] = _layers(z, self.weights, self.offsets)[-1].mean(axis=0)
+            said[begin : begin + AT_ONCE] = _layers(z, self.weights, self.offsets)[-1].mean(axis=(0, 1))
         return np.asarray(np.sort(said * self.unit, axis=1).T)
 
     def expects(self, rows: Rows) -> Floats:
@@ -68,8 +71,8 @@ def grown(x: Weights, y: Floats, quantiles: tuple[float, ...], counts: Floats) -
     count, width = x.shape
     sizes = (width, *HIDDEN, len(quantiles))
     if not count:
-        nothing = tuple(np.zeros((1, a, b), np.float32) for a, b in pairwise(sizes))
-        zero = tuple(np.zeros((1, 1, b), np.float32) for b in sizes[1:])
+        nothing = tuple(np.zeros((1, 1, a, b), np.float32) for a, b in pairwise(sizes))
+        zero = tuple(np.zeros((1, 1, 1, b), np.float32) for b in sizes[1:])
         return Network(np.zeros(width, np.float32), np.ones(width, np.float32), 1.0, nothing, zero)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a feature that is never known has no mean
@@ -81,27 +84,31 @@ def grown(x: Weights, y: Floats, quantiles: tuple[float, ...], counts: Floats) -
     counts = (counts / counts.mean()).astype(np.float32)
 
     rng = np.random.default_rng(0)
-    layers = [(rng.standard_normal((NETWORKS, a, b)) * np.sqrt(2 / a)).astype(np.float32) for a, b in pairwise(sizes)]
+    layers = [
+        (rng.standard_normal((NETWORKS, 1, a, b)) * np.sqrt(2 / a)).astype(np.float32) for a, b in pairwise(sizes)
+    ]
     layers[-1] *= 0.1  # it begins near the quantiles of all
-    offsets = [np.zeros((NETWORKS, 1, b), np.float32) for b in sizes[1:]]
+    offsets = [np.zeros((NETWORKS, 1, 1, b), np.float32) for b in sizes[1:]]
     offsets[-1] += np.quantile(y, quantiles).astype(np.float32)
     adam = _Adam([*layers, *offsets], len(layers))
     middle = 0.5 - np.array(quantiles, np.float32)
-    batch = min(BATCH, count)
-    steps = max(EPOCHS * (count // batch), LEAST_STEPS)
-    order = np.concatenate([rng.permutation(count) for _ in range(-(-steps * batch // count))])
+    steps = max(EPOCHS * (count // BATCH), LEAST_STEPS)
+    if count < BATCH:
+        order = rng.integers(0, count, steps * BATCH)
+    else:
+        order = np.concatenate([rng.permutation(count) for _ in range(-(-steps * BATCH // count))])
     for k in range(steps):
-        some = order[k * batch : (k + 1) * batch]
+        some = order[k * BATCH : (k + 1) * BATCH].reshape(PARTS, PART)
         told = _layers(x[some], layers, offsets)
         # The slope of the pinball loss, rounded about its kink.
-        slope = 0.5 * np.clip((told[-1] - y[some, None]) / ROUND, -1, 1) + middle
-        slope *= counts[some, None] / batch
+        slope = 0.5 * np.clip((told[-1] - y[some][..., None]) / ROUND, -1, 1) + middle
+        slope *= counts[some][..., None] / BATCH
         of_layers, of_offsets = [], []
         for layer in range(len(layers) - 1, -1, -1):
-            of_layers.append(np.matmul(np.swapaxes(told[layer], -1, -2), slope))
-            of_offsets.append(slope.sum(axis=1, keepdims=True))
+            of_layers.append(np.matmul(np.swapaxes(told[layer], -1, -2), slope).sum(axis=1, keepdims=True))
+            of_offsets.append(slope.sum(axis=(1, 2), keepdims=True))
             if layer:
-                slope = np.matmul(slope, np.swapaxes(layers[layer], 1, 2)) * (told[layer] > 0)
+                slope = np.matmul(slope, np.swapaxes(layers[layer], -1, -2)) * (told[layer] > 0)
         warm = min(1.0, (k + 1) / WARM_UP)
         adam.step([*of_layers[::-1], *of_offsets[::-1]], RATE * warm * (1 + np.cos(np.pi * k / steps)) / 2 + LAST_RATE)
     return Network(mean, spread, unit, tuple(layers), tuple(offsets))
@@ -146,7 +153,7 @@ def _standardised(x: Weights, mean: Weights, spread: Weights) -> Weights:
 def _layers(
     x: Weights, weights: tuple[Weights, ...] | list[Weights], offsets: tuple[Weights, ...] | list[Weights]
 ) -> list[Weights]:
-    """What each layer is told and, last, what is said [NETWORKS, R, Q]."""
+    """What each layer is told and, last, what is said [NETWORKS, ..., Q] of rows [..., F]."""
     told = [x]
     for weight, offset in zip(weights[:-1], offsets[:-1], strict=True):
         told.append(np.maximum(np.matmul(told[-1], weight) + offset, 0))
