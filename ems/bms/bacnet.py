@@ -537,7 +537,7 @@ class BacnetLine(Line):
         refused: dict[int, Outcome] = {}
         silences = 0
         for i, command in enumerate(commands):
-            if (why := self.guard()) is not None:
+            if (why := self.guard(command)) is not None:
                 refused[i] = Refused(why)
                 continue
             try:

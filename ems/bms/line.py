@@ -19,10 +19,10 @@ from ems.command import Command, Outcome, Refused, Unreachable
 from ems.district import Bus, Wire
 from ems.points import Quality, Sample
 
-Guard = Callable[[], str | None]  # why this process may not write any more, or None
+Guard = Callable[[Command], str | None]  # why this process may not send a command any more, or None
 
 
-def _nobody_objects() -> str | None:
+def _nobody_objects(command: Command) -> str | None:
     return None
 
 

@@ -289,7 +289,7 @@ class ModbusLine(Line):
             if silences >= SILENCES_PER_SWEEP:
                 outcomes.append(Unreachable(f"{self.bus.name} fell silent while being written"))
                 continue
-            if (why := self.guard()) is not None:
+            if (why := self.guard(command)) is not None:
                 outcomes.append(Refused(why))
                 continue
             try:

@@ -30,7 +30,7 @@ class ShadowField:
 
     def __init__(self, link: FieldLink) -> None:
         self._link = link
-        link.guard_writes(lambda: WHY)  # and were it asked all the same, no line would let it out
+        link.guard_writes(lambda command: WHY)  # and were it asked all the same, no line would let it out
 
     @property
     def health(self) -> Mapping[str, BusHealth]:

@@ -158,7 +158,7 @@ class VirtualLine(Line):
             if command.value is not None:
                 self.plant.beat(point, command.value)
             return Written(command.value)
-        if (why := self.guard()) is not None:
+        if (why := self.guard(command)) is not None:
             return Refused(why)
         if self.troubles.is_on("not-applied", point):
             return Written(command.value)  # a device that lies, and shows it later

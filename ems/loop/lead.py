@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from ems.command import Command
 from ems.loop.events import Settings
 from ems.loop.patience import PatientStore
 from ems.store import HeldBy, LeadershipLost, Lease, StoreBusy
@@ -44,6 +45,7 @@ class Lead:
         self._elapsed = elapsed
         self._lease: Lease | None = None
         self._renewed_at = 0.0
+        self._unheard_at: float | None = None  # the database gave no answer then, and none since
 
     @property
     def fence(self) -> int:
@@ -90,13 +92,23 @@ class Lead:
             await self._renew(self._settings.patience)
         return fence
 
-    def objection(self) -> str | None:
-        """Why nothing may leave now, or None: asked by the adapters right before each write."""
+    def objection(self, command: Command) -> str | None:
+        """Why a command may not leave now, or None: asked by the adapters right before each write.
+
+        While the database is away nobody can take over through it either, as far as we can know, and devices are given
+        back to their own control though the lease has run out: people who ask for it must not wait for a database.
+        """
         if self._lease is None:
             return "this process does not lead the site"
-        if self._elapsed() >= self._renewed_at + self._settings.lease.total_seconds():
-            return "the leadership of this process has run out and is not renewed"
-        return None
+        if self._elapsed() < self._renewed_at + self._settings.lease.total_seconds():
+            return None
+        if command.value is None and self._just_unheard():
+            return None
+        return "the leadership of this process has run out and is not renewed"
+
+    def _just_unheard(self) -> bool:
+        """Whether the database was asked just now and could not answer: a process that slept must ask it again."""
+        return self._unheard_at is not None and self._elapsed() < self._unheard_at + LONGEST_WRITE.total_seconds()
 
     async def _renew(self, patience: timedelta) -> None:
         begun, lease = self._elapsed(), self._lease
@@ -110,7 +122,10 @@ class Lead:
         except LeadershipLost:
             self._lease = None
             raise
-        self._renewed_at = begun
+        except StoreBusy:
+            self._unheard_at = self._elapsed()
+            raise
+        self._renewed_at, self._unheard_at = begun, None
 
     async def give_up(self) -> None:
         """Leave the lock to whoever comes next."""

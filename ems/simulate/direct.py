@@ -79,7 +79,7 @@ class DirectField:
     def renew(self, points: Collection[str], until: datetime) -> None:
         return None
 
-    def guard_writes(self, guard: Callable[[], str | None]) -> None:
+    def guard_writes(self, guard: Callable[[Command], str | None]) -> None:
         return None
 
     def findings(self) -> list[Finding]:

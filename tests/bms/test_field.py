@@ -217,6 +217,27 @@ def test_an_expired_command_is_void(site: Site) -> None:
     assert "expired" in site.run(site.field.write([late]))[0].why  # type: ignore[union-attr]
 
 
+def test_the_guard_is_asked_with_each_command(site: Site) -> None:
+    """Who may write no more may still give back, on either protocol."""
+    points = (OFFSET, CHARGER)
+
+    async def giving_back() -> None:
+        await site.field.sweep(NOW)
+        await site.field.write([command(p, 12.0 if p == CHARGER else 1.0) for p in points])
+        site.field.guard_writes(lambda command: None if command.value is None else "run out")
+        assert await site.field.write([command(p, 11.0 if p == CHARGER else 2.0) for p in points]) == [
+            Refused("run out"),
+            Refused("run out"),
+        ]
+        assert await site.field.write([command(p, None) for p in points]) == [Written(0.0), Written(10)]
+        assert not site.field.standing
+
+    try:
+        site.run(giving_back())
+    finally:
+        site.field.guard_writes(lambda command: None)
+
+
 def test_a_person_at_the_controller_stays_above_us(site: Site) -> None:
     site.run(site.servers.override(TANK, 57.0))
     assert site.run(site.field.write([command(TANK, 64)])) == [Overridden(57.0, "priority 8")]

@@ -112,7 +112,7 @@ def test_peers_are_read_and_never_written() -> None:
                     assert await shadow.refresh(NOW + timedelta(minutes=minutes)) == {}
                 shadow.adopt([])
                 shadow.renew([CHARGER], NOW + timedelta(hours=1))
-                shadow.guard_writes(lambda: None)  # the loop's own guard opens nothing
+                shadow.guard_writes(lambda command: None)  # the loop's own guard opens nothing
                 assert shadow.standing == {}
                 assert await link.write([command(CHARGER, 16.0)]) == [Refused(WHY)]
                 assert shadow.findings() == []
