@@ -45,7 +45,7 @@ from ems.shadow import app as shadow_app
 from ems.simulate.replay import ReplayError
 from ems.simulate.scenario import ScenarioError
 from ems.store import Concern, LeadershipLost, People, Role, Store, StoreBusy, StoreError, sqlite_concern
-from ems.store.backup import back_up, read_backup
+from ems.store.backup import back_up, prune, read_backup
 from ems.store.backup import restore as restore_backup
 from ems.store.requests import DISTRICT, Handover
 from ems.study.command import simulate
@@ -342,9 +342,15 @@ def backup(
     into: Annotated[Path, typer.Argument(help="Folder of back-ups; each is a folder in it.")],
     folder: Annotated[Path, typer.Option(help="Where the site keeps its database and files.")] = Path("var/site"),
 ) -> None:
-    """Back a site up while it runs: every database of one instant, looked through, with digests."""
+    """Back a site up while it runs: every database of one instant, looked through, with digests.
+
+    Then older back-ups of this site in the folder go: all of the last 48 hours stay, the last of each of 30 days, the
+    last of each of 12 months. Refused (exit code 2) when less than 1 GB would be left on the disk.
+    """
     made = back_up(folder, into, RealClock().now())
     out.print(f"{made.folder}: {', '.join(made.digests)}")
+    if gone := prune(into, folder):
+        out.print(f"{len(gone)} older ones removed, for which later ones stand: {gone[0].name} to {gone[-1].name}")
 
 
 @app.command()

@@ -10,11 +10,13 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ems.slots import as_utc
@@ -22,6 +24,7 @@ from ems.store import tombstones
 from ems.store.database import StoreError
 from ems.store.people import People
 from ems.store.requests import write_whole
+from ems.store.space import LOW_BYTES
 from ems.store.spool import Spool
 from ems.store.store import Store, from_us
 
@@ -30,6 +33,10 @@ SPOOL, HANDOVER = "site.db.spool", "handover.json"
 BESIDE = (SPOOL, HANDOVER)
 MANIFEST = "manifest.json"
 LAST = "backed-up.json"  # in the site's folder
+KEEP_ALL = timedelta(hours=48)
+KEEP_DAYS = 30
+KEEP_MONTHS = 12
+_NAME = "%Y%m%dT%H%M%SZ"
 
 
 class BackupError(StoreError):
@@ -45,18 +52,22 @@ class Backup:
     digests: dict[str, str]
 
 
-def back_up(site: Path, into: Path, now: datetime) -> Backup:
+def back_up(site: Path, into: Path, now: datetime, free_bytes: int | None = None) -> Backup:
     """Copy the databases of a running or a stopped site, each of one instant, into a new folder below `into`.
 
-    Raises BackupError when a copy is not sound: a back-up that cannot be restored is none.
+    Raises BackupError when a copy is not sound, for a back-up that cannot be restored is none, and when it would leave
+    little room on the disk of `into`, which is asked without `free_bytes`.
     """
     if not (site / "site.db").exists():
         raise BackupError(f"{site} holds no site.db; name the folder of a site")
-    folder = into / f"{as_utc(now):%Y%m%dT%H%M%SZ}"
+    folder = into / as_utc(now).strftime(_NAME)
     torn = into / f".{folder.name}"
     for left in into.glob(".*T*Z"):  # of one that was killed, or found the disk full: it would stay so
-        shutil.rmtree(left, ignore_errors=True)
-    torn.mkdir(parents=True)
+        if _instant(left.name[1:]) is not None:
+            shutil.rmtree(left, ignore_errors=True)
+    into.mkdir(parents=True, exist_ok=True)
+    _refuse_without_room(site, into, shutil.disk_usage(into).free if free_bytes is None else free_bytes)
+    torn.mkdir()
     try:
         for name in DATABASES:
             if (site / name).exists():
@@ -64,17 +75,48 @@ def back_up(site: Path, into: Path, now: datetime) -> Backup:
         for name in BESIDE:
             if (site / name).exists():
                 shutil.copy2(site / name, torn / name)
+                _sync(torn / name)
         digests = {path.name: _digest(path) for path in sorted(torn.iterdir())}
-        manifest = {"made_at": as_utc(now).isoformat(), "files": digests}
+        manifest = {"made_at": as_utc(now).isoformat(), "site": str(site.resolve()), "files": digests}
         write_whole(torn / MANIFEST, json.dumps(manifest, indent=1))
     except BaseException:
         shutil.rmtree(torn, ignore_errors=True)
         raise
     tombstones.add(into, _erased(site))
     torn.rename(folder)
+    _sync(into)  # before an older one goes
     with suppress(OSError):  # a site that cannot be written to is backed up all the same
         write_whole(site / LAST, json.dumps({"made_at": manifest["made_at"], "folder": str(folder)}))
     return Backup(folder, as_utc(now), digests)
+
+
+def prune(into: Path, site: Path) -> list[Path]:
+    """Remove the back-ups of a site that later ones stand for; call it after a new one is complete. Returns which.
+
+    The erased beside them stay on their list: an older back-up that is kept holds them still.
+    """
+    found = {made_at: path for path in into.iterdir() if (made_at := _made_of(path, site)) is not None}
+    gone = []
+    for made_at in sorted(found.keys() - to_keep(found)):
+        path = found[made_at]
+        torn = path.with_name(f".{path.name}")  # killed half-way it is no back-up any more: the next one removes it
+        path.rename(torn)
+        shutil.rmtree(torn)
+        gone.append(path)
+    return gone
+
+
+def to_keep(made: Iterable[datetime]) -> set[datetime]:
+    """All of the KEEP_ALL before the newest, the last of each of KEEP_DAYS days and of KEEP_MONTHS months.
+
+    Days and months (UTC) without a back-up do not count: neither a long rest nor a clock that runs ahead removes what
+    nothing newer stands for. The newest is always among them.
+    """
+    in_order = sorted(made)
+    days = {at.date(): at for at in in_order}  # the last of each
+    months = {(at.year, at.month): at for at in in_order}
+    recent = {at for at in in_order if at >= in_order[-1] - KEEP_ALL}
+    return recent | set(list(days.values())[-KEEP_DAYS:]) | set(list(months.values())[-KEEP_MONTHS:])
 
 
 def last_backup(site: Path) -> tuple[datetime, str] | None:
@@ -135,6 +177,43 @@ def restore(backup: Backup, site: Path, now: datetime) -> Path | None:
         if wrong:
             raise BackupError(f"the restored readings are damaged: {'; '.join(wrong.values())}; use another back-up")
     return kept
+
+
+def _refuse_without_room(site: Path, into: Path, free_bytes: int) -> None:
+    """Raises BackupError when a copy of the site would leave less than LOW_BYTES of `free_bytes`."""
+    names = [*(f"{database}{end}" for database in DATABASES for end in ("", "-wal")), *BESIDE]
+    needed = sum((site / name).stat().st_size for name in names if (site / name).exists())
+    if free_bytes - needed >= LOW_BYTES:
+        return
+    tombstones.add(into, _erased(site))  # few bytes, and what a restore of an older one must know
+    raise BackupError(
+        f"{site} is not backed up into {into}: it takes up to {needed / 1e6:.0f} MB, {free_bytes / 1e6:.0f} MB are "
+        f"free, and {LOW_BYTES / 1e6:.0f} MB must stay so; make room on that disk, or name a folder on another one"
+    )
+
+
+def _instant(name: str) -> datetime | None:
+    """When the back-up of this name was made; None for a name that we give to none."""
+    if re.fullmatch(r"\d{8}T\d{6}Z", name) is None:
+        return None
+    try:
+        return datetime.strptime(name, _NAME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _made_of(path: Path, site: Path) -> datetime | None:
+    """When this back-up of this site was made; None for whatever else may lie beside back-ups."""
+    made_at = _instant(path.name)
+    if made_at is None or path.is_symlink():
+        return None
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        ours = manifest.get("site", str(site.resolve())) == str(site.resolve())  # the first ones did not tell
+        same = datetime.fromisoformat(manifest["made_at"]).replace(microsecond=0) == made_at
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return made_at if ours and same else None
 
 
 def _erased(site: Path) -> set[tuple[str, datetime]]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import json
 import math
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ems.__main__ import main
 from ems.points import Quality
 from ems.slots import Slots
 from ems.store import Store, StoreError, tombstones
-from ems.store.backup import BackupError, back_up, last_backup, read_backup, restore
+from ems.store.backup import BackupError, back_up, last_backup, prune, read_backup, restore, to_keep
 from ems.store.people import People
 from ems.store.requests import Handover
 from ems.store.space import BALLAST_BYTES, LOW_BYTES, SCARCE_BYTES, Level, Space
@@ -96,6 +100,88 @@ def test_a_back_up_that_fails_leaves_nothing_that_fills_the_disk(
             back_up(site, into, NOW)
     assert list(into.iterdir()) == []
     assert back_up(site, into, NOW).folder.is_dir()
+
+
+def laid(into: Path, site: Path, moments: list[datetime]) -> None:
+    """Back-ups as they lie in a folder, without their databases."""
+    for at in moments:
+        folder = into / f"{at:%Y%m%dT%H%M%SZ}"
+        folder.mkdir(parents=True)
+        manifest = {"made_at": at.isoformat(), "site": str(site.resolve()), "files": {}}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_old_back_ups_go_and_48_hours_30_days_and_12_months_stay(tmp_path: Path) -> None:
+    site, into = tmp_path / "site", tmp_path / "back-ups"
+    laid(into, site, [NOW - timedelta(hours=6 * k) for k in range(4 * 400)])
+    gone = prune(into, site)
+    left = sorted(datetime.strptime(p.name, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) for p in into.iterdir())
+    # By hand: NOW is 31 March, noon. 9 of two days; 27 more days, back to 2 March; the ends of April to February.
+    assert [NOW - at for at in left[-9:]] == [timedelta(hours=6 * k) for k in range(8, -1, -1)]
+    days = [at for at in left if at.hour == 18]
+    assert len(left) == 9 + 27 + 11 and len(gone) == 1600 - len(left)
+    assert [f"{at:%m-%d}" for at in days[:12]] == [
+        "04-30", "05-31", "06-30", "07-31", "08-31", "09-30", "10-31", "11-30", "12-31", "01-31", "02-28", "03-02",
+    ]  # fmt: skip
+    assert prune(into, site) == []
+
+
+@given(st.lists(st.integers(0, 100_000), min_size=1, max_size=60))
+def test_the_newest_stays_and_what_is_kept_is_kept_again(hours: list[int]) -> None:
+    moments = [NOW + timedelta(hours=k) for k in hours]
+    left = to_keep(moments)
+    assert max(moments) in left and left <= set(moments)
+    assert to_keep(left) == left
+
+
+def test_only_back_ups_of_this_site_are_removed(tmp_path: Path) -> None:
+    site, into = tmp_path / "site", tmp_path / "back-ups"
+    old = [NOW - timedelta(days=3, hours=k) for k in range(3)]
+    laid(into, tmp_path / "another site", old[1:2])
+    laid(into, site, [NOW, old[0], old[2]])
+    others = ["20250101T000000Z", "20251301T000000Z", "holidays", ".keepTheseZ"]  # one has no manifest
+    for name in others:
+        (into / name).mkdir()
+    (into / "erased.json").write_text("[]")
+    moved = into / "20240101T000000Z"
+    (into / "holidays" / "manifest.json").write_text((into / f"{NOW:%Y%m%dT%H%M%SZ}" / "manifest.json").read_text())
+    moved.symlink_to(into / "holidays")
+    assert [p.name for p in prune(into, site)] == [f"{old[2]:%Y%m%dT%H%M%SZ}"]
+    assert {p.name for p in into.iterdir()} == {
+        *others, "erased.json", moved.name, *(f"{at:%Y%m%dT%H%M%SZ}" for at in (NOW, *old[:2])),
+    }  # fmt: skip
+
+
+def test_a_back_up_that_would_fill_the_disk_is_refused_and_the_erased_are_told(tmp_path: Path) -> None:
+    site, into = tmp_path / "site", tmp_path / "back-ups"
+    Store.open(f"sqlite:///{site / 'site.db'}").close()
+    tombstones.add(site, {("horizon/flat-0101", NOW)})
+    size = (site / "site.db").stat().st_size
+    with pytest.raises(BackupError, match=r"is not backed up into .*must stay so; make room") as refused:
+        back_up(site, into, NOW, free_bytes=LOW_BYTES + size - 1)
+    assert str(site) in str(refused.value) and str(into) in str(refused.value)
+    assert tombstones.known(into) == {("horizon/flat-0101", NOW)}
+    assert [p for p in into.iterdir() if p.is_dir()] == []
+    assert back_up(site, into, NOW, free_bytes=LOW_BYTES + 2 * size).folder.is_dir()
+
+
+def test_the_command_backs_up_and_prunes_and_fails_aloud_without_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, into = tmp_path / "site", tmp_path / "back-ups"
+    Store.open(f"sqlite:///{site / 'site.db'}").close()
+    laid(into, site, [NOW, NOW + timedelta(hours=1)])  # long ago: a test's day has no other of today
+    monkeypatch.setattr("sys.argv", ["ems", "backup", str(into), "--folder", str(site)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    left = sorted(into.glob("2*Z"))
+    assert len(left) == 2 and left[0].name == f"{NOW + timedelta(hours=1):%Y%m%dT%H%M%SZ}"
+    monkeypatch.setattr("ems.store.backup.LOW_BYTES", 1 << 60)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert sorted(into.glob("2*Z")) == left
 
 
 def test_a_site_knows_when_it_was_last_backed_up(tmp_path: Path) -> None:
