@@ -48,6 +48,7 @@ from ems.series import Floats, Forecast, History
 from ems.slots import SLOT, Slots, floor, slot_number, slot_start
 from ems.snapshot import Session, Snapshot
 from ems.store import LeadershipLost, Store, StoreBusy, StoreError
+from ems.store.ageing import OF_HOMES, OF_PLANTS
 from ems.store.space import Level
 
 __all__ = ["HISTORY", "Control", "Event", "NotLeaderError", "Settings", "Totals"]
@@ -105,7 +106,8 @@ class Control:
         self.wishes = Wishes(settings.folder, district, self.hands, self.patient, self.watch, settings.asks_homes)
         self.checks = DeviceChecks(settings.folder, district, self.hands)
         self.homes = Homes(district)
-        self.upkeep = Upkeep(settings.folder if settings.watches_disk else None, self.patient, self.watch)
+        ages = {name: OF_HOMES if name in district.dwellings else OF_PLANTS for name in district.assets}
+        self.upkeep = Upkeep(settings.folder if settings.watches_disk else None, self.patient, self.watch, ages)
         self._forecasts: dict[str, Forecast] = {}  # the last ones made, for a plan that must be shifted
         self._timing: dict[str, float] = {}  # of the running cycle
         looked_at = dict.fromkeys([*history_points(district), *observed_points(district), *self.homes.sums])

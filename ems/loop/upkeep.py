@@ -1,14 +1,17 @@
-"""What keeps a site well for weeks, beside its control: room on the disk, seals, and alarms long past."""
+"""What keeps a site well for weeks, beside its control: room on the disk, seals, and what was kept long enough."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from ems.loop.patience import PatientStore
 from ems.loop.watch import Watch
 from ems.slots import SLOT_SECONDS, slot_number
 from ems.store import StoreError
+from ems.store.ageing import Kept
 from ems.store.space import Level, Space
 
 NIGHTLY_AT = timedelta(hours=2)  # UTC: past midnight in Marseille all year, and nobody is awake
@@ -18,11 +21,13 @@ CHECKED_A_NIGHT = 5  # sealed days, besides the newest: a month is looked throug
 class Upkeep:
     """The housekeeping of one site."""
 
-    def __init__(self, folder: Path | None, store: PatientStore, watch: Watch) -> None:
+    def __init__(self, folder: Path | None, store: PatientStore, watch: Watch, ages: Mapping[str, Kept]) -> None:
+        """`ages` says of each asset how long its readings are kept."""
         self.level = Level.AMPLE
         self._space = None if folder is None else Space(folder)
         self._store = store
         self._watch = watch
+        self._ages = ages
 
     def look_at_disk(self) -> None:
         """How much room there is, and an alarm when it is little."""
@@ -52,6 +57,8 @@ class Upkeep:
 
     async def _nightly(self, now: datetime) -> None:
         store = self._store.store
+        for asset, kept in self._ages.items():  # each by itself, so that nobody waits long for the database
+            await self._store.at_exit(partial(store.age, asset, now, kept))
         if self.level is Level.AMPLE:
             await self._store.at_exit(lambda: store.seal_days(now))
         sealed = await self._store.at_exit(store.sealed_days)

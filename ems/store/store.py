@@ -23,6 +23,7 @@ from ems.series import Floats, History
 from ems.slots import SLOT_SECONDS, Slots, as_utc, slot_number
 from ems.snapshot import Override
 from ems.store import readings, seal
+from ems.store.ageing import Kept, thin, unseal
 from ems.store.alarms import Alarms
 from ems.store.database import (
     Concern,
@@ -443,6 +444,21 @@ class Store:
 
         return self._database.write("forget electricity", write)
 
+    def age(self, asset: str, now: datetime, kept: Kept) -> int:
+        """Delete what was measured at one asset longer ago than it is kept (`ems.store.ageing`); how many rows."""
+        now = as_utc(now)
+
+        def write(connection: Connection) -> int:
+            numbers = _numbers(connection, asset)
+            gone = thin(connection, numbers, now - kept.quarters)
+            if kept.days is not None:
+                until = now - kept.days
+                old = [n for n in numbers if _has_before(connection, n, until)]
+                gone += _forget(connection, old, until)
+            return gone
+
+        return self._database.write("age", write)
+
     def strip_decisions(self, asset: str, until: datetime, most: int = 20) -> bool:
         """Take an asset out of the decision records before an instant, `most` of them at a time, the newest first.
 
@@ -594,12 +610,17 @@ def _forget(connection: Connection, points: Collection[int], until: datetime) ->
     return gone
 
 
+def _has_before(connection: Connection, number: int, until: datetime) -> bool:
+    """Whether a point has a reading before an instant."""
+    sql = "SELECT 1 FROM reading WHERE point_id = ? AND at < ? LIMIT 1"
+    return bool(fetch_all(connection, sql, (number, int(until.timestamp()))))
+
+
 def _unseal(connection: Connection, number: int, seconds: int) -> int:
-    """Days that lose readings are sealed anew: what was sealed is meant to be gone. Returns 0, for sums."""
+    """Days that lose readings of a point are sealed anew: what was sealed is meant to be gone. Returns 0, for sums."""
     rows = fetch_all(connection, "SELECT min(at) FROM reading WHERE point_id = ? AND at < ?", (number, seconds))
     if rows[0][0] is not None:
-        first, last = readings.civil_day(rows[0][0])[0], readings.civil_day(seconds - 1)[0]
-        execute(connection, "DELETE FROM sealed_day WHERE day >= ? AND day <= ?", (first, last))
+        unseal(connection, rows[0][0], seconds)
     return 0
 
 
