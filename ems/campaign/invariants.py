@@ -190,27 +190,21 @@ class Invariants:
             if key not in stored or (value is not None and stored[key] is None):
                 lost += 1
                 self.note(now, "lost-reading", f"{key[0]} at {key[1]}")
+        told = _Lies(lies)
         for (point, at), value in stored.items():
             measured = point in self.district.wires  # what is summed up from others has no truth of its own
-            if measured and value is not None and not self._is_true(point, at, value, lies):
+            if measured and value is not None and not self._is_true(point, at, value, told):
                 self.note(now, "untrue-reading", f"{point} at {at}: {value}")
         return lost
 
-    def _is_true(self, point: str, at: int, value: float, lies: list[Trouble]) -> bool:
-        for lie in lies:
-            asset = point.rpartition("/")[0]
-            # A clock that is set back lives an hour twice: what was missing in it is read again under the same stamp.
-            begins = lie.begins + min(_step(lie), timedelta(0)) - SLOT
-            near = begins <= datetime.fromtimestamp(at, tz=lie.begins.tzinfo) <= lie.ends + 4 * SLOT
-            if near and (lie.kind.name in SENSOR_LIES and lie.subject in (point, asset)):
-                return True
-            if near and lie.kind.name.startswith("clock-"):
-                return True
+    def _is_true(self, point: str, at: int, value: float, lies: _Lies) -> bool:
         spread = self.plant.truth.get((point, at // SLOT_SECONDS))
-        if spread is None:
-            return at // SLOT_SECONDS < self._known_from
+        if spread is None and at // SLOT_SECONDS < self._known_from:
+            return True
         slack = 1e-3 * max(1.0, abs(value))
-        return spread.low - slack <= value <= spread.high + slack
+        if spread is not None and spread.low - slack <= value <= spread.high + slack:
+            return True
+        return lies.about(point, at)
 
     # Alarms
 
@@ -260,6 +254,26 @@ class Invariants:
         spans = self.plant.against.get(trouble.subject, [])
         within = (min(until, trouble.ends) - max(since, trouble.begins) for since, until in spans)
         return sum((span for span in within if span > timedelta(0)), timedelta(0))
+
+
+class _Lies:
+    """Which readings are not to be believed, by what they are of: a month at full size has ten million of them."""
+
+    def __init__(self, troubles: list[Trouble]) -> None:
+        self._of: dict[str, list[tuple[float, float]]] = {}  # "": of everything
+        for trouble in troubles:
+            # A clock that is set back lives an hour twice: what was missing in it is read again under the same stamp.
+            begins = trouble.begins + min(_step(trouble), timedelta(0)) - SLOT
+            span = (begins.timestamp(), (trouble.ends + 4 * SLOT).timestamp())
+            if trouble.kind.name in SENSOR_LIES:
+                self._of.setdefault(trouble.subject, []).append(span)
+            if trouble.kind.name.startswith("clock-"):
+                self._of.setdefault("", []).append(span)
+
+    def about(self, point: str, at: int) -> bool:
+        """Whether a reading of this point at this instant (epoch s) may be untrue."""
+        subjects = (point, point.rpartition("/")[0], "")
+        return any(low <= at <= high for subject in subjects for low, high in self._of.get(subject, ()))
 
 
 BACKUP_EVERY = timedelta(hours=6)  # what was told since the last one is gone with a database that breaks
