@@ -145,8 +145,9 @@ def read_backup(folder: Path) -> Backup:
 def restore(backup: Backup, site: Path, now: datetime) -> Path | None:
     """Put a back-up in the place of a stopped site's files. Returns where the files before it are kept, if there were.
 
-    Refuses while a control process holds the site. The restored store is opened, brought to the newest form, and its
-    seals are checked before this returns. Whoever was erased since the back-up is erased again.
+    Refuses while a control process holds the site. The back-up is copied beside the site's files, opened, brought to
+    the newest form, its seals are checked and whoever was erased since is erased again; only then it takes their place.
+    What fails before that, as a full disk does, leaves the site as it was.
     """
     site.mkdir(parents=True, exist_ok=True)
     with (site / "site.db.lock").open("a") as lock:
@@ -156,27 +157,70 @@ def restore(backup: Backup, site: Path, now: datetime) -> Path | None:
             raise BackupError(f"a control process runs in {site}; stop it before restoring") from error
         erased = _erased(site) | tombstones.known(backup.folder.parent)  # before anything is moved: it may not be read
         tombstones.add(site, erased)
-        kept = _set_aside(site, site / f"before-restore-{as_utc(now):%Y%m%dT%H%M%SZ}")
-        for name in backup.digests:
-            shutil.copy2(backup.folder / name, site / name)
-            _sync(site / name)
-        if kept is not None and (kept / HANDOVER).exists():
-            shutil.copy2(kept / HANDOVER, site / HANDOVER)
-            _sync(site / HANDOVER)
-        with Store.open(f"sqlite:///{site / 'site.db'}") as store:
-            store.save_readings([])  # what waited in the spool of the back-up, and then in the site's own
-            for rows in [] if kept is None else Spool(kept / SPOOL).frames():
-                store.save_readings(rows)
-            wrong = store.damaged_days()
+        beside = site / ".restoring"
+        shutil.rmtree(beside, ignore_errors=True)  # of a restore that was killed
+        try:
+            beside.mkdir()
+            for name in backup.digests:
+                shutil.copy2(backup.folder / name, beside / name)
+            _make_ready(beside, Spool(site / SPOOL), erased)
+            if (site / HANDOVER).exists():
+                (beside / HANDOVER).unlink(missing_ok=True)
+            for path in beside.iterdir():
+                _sync(path)
+            return _take_place(beside, site, site / f"before-restore-{as_utc(now):%Y%m%dT%H%M%SZ}")
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def _make_ready(folder: Path, waiting: Spool, erased: set[tuple[str, datetime]]) -> None:
+    """Bring restored databases to the newest form, with what waits in the site's spool and without the erased."""
+    with Store.open(f"sqlite:///{folder / 'site.db'}") as store:
+        store.save_readings([])  # what waited in the spool of the back-up, and then in the site's own
+        for rows in waiting.frames():
+            store.save_readings(rows)
+        wrong = store.damaged_days()
+        for home, until in sorted(erased):
+            store.erase(home, until)
+    if wrong:
+        raise BackupError(f"the restored readings are damaged: {'; '.join(wrong.values())}; use another back-up")
+    if (folder / "people.db").exists():
+        with People.open(f"sqlite:///{folder / 'people.db'}") as people:
             for home, until in sorted(erased):
-                store.erase(home, until)
-        if (site / "people.db").exists():
-            with People.open(f"sqlite:///{site / 'people.db'}") as people:
-                for home, until in sorted(erased):
-                    people.erase_again(home, until)
-        if wrong:
-            raise BackupError(f"the restored readings are damaged: {'; '.join(wrong.values())}; use another back-up")
-    return kept
+                people.erase_again(home, until)
+
+
+def _take_place(new: Path, site: Path, aside: Path) -> Path | None:
+    """Put files in the place of a site's own, which are linked into `aside` first: no database is ever missing.
+
+    On an error the site's own stand where they stood.
+    """
+    names = [*(f"{d}{end}" for d in DATABASES for end in ("", "-wal", "-shm")), *BESIDE]
+    present = [name for name in names if (site / name).exists()]
+    arriving = sorted(path.name for path in new.iterdir())
+    if present:
+        aside.mkdir()
+    try:
+        for name in present:
+            os.link(site / name, aside / name)
+        if present:
+            _sync(aside)
+        for name in present:
+            if name.endswith(("-wal", "-shm")):  # first: the log of the old database must not be read into the new one
+                (site / name).unlink()
+        for name in arriving:
+            (new / name).replace(site / name)
+        for name in {*present} - {*arriving, HANDOVER}:  # such as the spool, which was read into the new database
+            (site / name).unlink(missing_ok=True)
+        _sync(site)
+    except BaseException:
+        for name in {*arriving} - {*present}:
+            (site / name).unlink(missing_ok=True)
+        for path in aside.iterdir() if present else ():
+            path.replace(site / path.name)
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    return aside if present else None
 
 
 def _refuse_without_room(site: Path, into: Path, free_bytes: int) -> None:
@@ -226,17 +270,6 @@ def _erased(site: Path) -> set[tuple[str, datetime]]:
         except sqlite3.DatabaseError:  # damaged, or older than erasures: the list has told what there is to tell
             return erased
     return erased
-
-
-def _set_aside(site: Path, aside: Path) -> Path | None:
-    names = [*(f"{d}{end}" for d in DATABASES for end in ("", "-wal", "-shm")), *BESIDE]
-    present = [site / name for name in names if (site / name).exists()]
-    if not present:
-        return None
-    aside.mkdir()
-    for path in present:
-        path.rename(aside / path.name)
-    return aside
 
 
 def _copy_database(source: Path, target: Path) -> None:

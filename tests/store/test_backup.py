@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
+import shutil
 import sqlite3
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -193,6 +196,61 @@ def test_a_site_knows_when_it_was_last_backed_up(tmp_path: Path) -> None:
     assert last_backup(site) == (NOW, str(made.folder))
     (site / "backed-up.json").write_text("[]")
     assert last_backup(site) is None
+
+
+@pytest.mark.parametrize("call", ["shutil.copy2", "os.link", "pathlib.Path.replace"])
+def test_a_restore_that_fails_half_way_leaves_the_site_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    site, url = tmp_path / "site", f"sqlite:///{tmp_path / 'site' / 'site.db'}"
+    site.mkdir()
+    with Store.open(url) as store, People.open(f"sqlite:///{site / 'people.db'}"):
+        fill(store)
+        made = back_up(site, tmp_path / "back-ups", NOW)
+        fill(store, days=4)
+    Spool(site / "site.db.spool").append([("a/meter/power_kw", int(NOW.timestamp()), 3.0, Quality.GOOD)])
+    Handover(site).give("a", "the caretaker", NOW)
+    before = {path.name: path.read_bytes() for path in site.iterdir()}
+    doers: dict[str, Callable[..., object]] = {
+        "shutil.copy2": shutil.copy2, "os.link": os.link, "pathlib.Path.replace": Path.replace
+    }  # fmt: skip
+    does, calls = doers[call], 0
+
+    def fill_the_disk_at_the_second(*arguments: Path) -> object:
+        nonlocal calls
+        calls += 1
+        assert {p.name for p in site.iterdir()} >= {"site.db", "people.db", "handover.json"}  # at every moment
+        if calls == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return does(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(call, fill_the_disk_at_the_second)
+        with pytest.raises(OSError, match="No space"):
+            restore(made, site, NOW)
+    assert {name: (site / name).read_bytes() for name in before} == before
+    assert [path for path in site.iterdir() if path.is_dir()] == []
+    restore(made, site, NOW)
+    with Store.open(url) as store:
+        assert store.count_readings() == 3 * 96 + 1
+
+
+def test_a_back_up_whose_readings_are_damaged_takes_no_place(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    with Store.open(f"sqlite:///{site / 'site.db'}") as store:
+        fill(store)
+        store.seal_days(NOW)
+    with sqlite3.connect(site / "site.db") as database:
+        database.execute("UPDATE reading SET value = 2 WHERE at = ?", (int(CHANGE.timestamp()) - 900,))
+    database.close()
+    made = back_up(site, tmp_path / "back-ups", NOW)
+    (site / "site.db").unlink()
+    Store.open(f"sqlite:///{site / 'site.db'}").close()
+    with pytest.raises(BackupError, match="use another back-up"):
+        restore(made, site, NOW)
+    with Store.open(f"sqlite:///{site / 'site.db'}") as store:
+        assert store.count_readings() == 0
 
 
 def test_a_running_site_is_not_restored_over(tmp_path: Path) -> None:
