@@ -126,9 +126,13 @@ def take_back(entry: dict[str, Any]) -> bool:
 
 
 def take_all_back(path: Path, owner: str, rounds: int) -> tuple[int, int]:
-    """Rounds over what stands until nothing does. How many were taken back, and how many could not be."""
+    """Rounds over what stands until nothing does. How many were taken back, and how many could not be.
+
+    A file that cannot be written, as on a full disk, ends no round: what is left is known here.
+    """
     done = 0
-    while left := standing(path, owner):
+    left = in_file = standing(path, owner)
+    while left:
         silent: set[tuple[str, int]] = set()  # one silence of a gateway is enough for a round
         missed = []
         for entry in left:
@@ -138,13 +142,17 @@ def take_all_back(path: Path, owner: str, rounds: int) -> tuple[int, int]:
             else:
                 silent.add(where)
                 missed.append(entry)
-        if standing(path, owner) != left:
+        if standing(path, owner) != in_file:
             return done, 0  # somebody leads again: what stands now is theirs
-        store(path, owner, missed)
+        with contextlib.suppress(OSError):
+            store(path, owner, missed)
+            in_file = missed
         rounds -= 1
         if not missed or rounds <= 0:
             return done, len(missed)
         time.sleep(PAUSE_S)
+        found = standing(path, owner)
+        left, in_file = missed if found == in_file else found, found
     return done, 0
 
 
@@ -155,7 +163,7 @@ def main(path: Path, owner: str, hang_s: float, rounds: int) -> None:
     while (why := watch(beats, hang_s)) != "goodbye":
         done, missed = take_all_back(path, owner, rounds)
         line = {"why": why, "taken_back": done, "unanswered": missed}
-        with path.with_name("deadman.log").open("a") as log:
+        with contextlib.suppress(OSError), path.with_name("deadman.log").open("a") as log:
             log.write(json.dumps(line) + "\n")
         if why == "ended":
             return

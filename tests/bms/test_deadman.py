@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -159,6 +160,27 @@ def test_a_device_that_is_silent_is_asked_until_it_answers(tmp_path: Path, monke
         assert held(world) == releases(district)
 
     beside_servers(test)
+
+
+def test_on_a_full_disk_a_silent_device_is_asked_again_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, asked = tmp_path / "standing.json", []
+    entries = [{"point": point, "host": point, "port": 502} for point in ("answers", "answers late")]
+    deadman.store(path, "mine", entries)
+
+    def full(file: Path, owner: str, left: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(file))
+
+    def take_back(entry: dict[str, Any]) -> bool:
+        asked.append(entry["point"])
+        return entry["point"] == "answers" or len(asked) > 4
+
+    monkeypatch.setattr(deadman, "store", full)
+    monkeypatch.setattr(deadman, "take_back", take_back)
+    monkeypatch.setattr(deadman, "PAUSE_S", 0.0)
+    assert deadman.take_all_back(path, "mine", 200) == (2, 0)
+    assert asked == ["answers"] + 4 * ["answers late"]  # who has answered is left alone
 
 
 def test_the_file_of_another_is_left_alone(tmp_path: Path) -> None:
