@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ems.store.ageing import Kept
 from ems.store.space import Level, Space
 
 NIGHTLY_AT = timedelta(hours=2)  # UTC: past midnight in Marseille all year, and nobody is awake
-CHECKED_A_NIGHT = 5  # sealed days, besides the newest: a month is looked through within a week
+CHECKED_A_NIGHT = 5  # sealed days at least, and up to twice as many: a month is looked through within four nights
 
 
 class Upkeep:
@@ -62,13 +62,25 @@ class Upkeep:
         if self.level is Level.AMPLE:
             await self._store.at_exit(lambda: store.seal_days(now))
         sealed = await self._store.at_exit(store.sealed_days)
-        tonight = sealed[-1:]
-        if sealed:
-            turn = slot_number(now) // 96 * CHECKED_A_NIGHT
-            tonight += [sealed[(turn + k) % len(sealed)] for k in range(CHECKED_A_NIGHT)]
+        tonight = looked_at(sealed, slot_number(now) // 96)
         wrong = await self._store.at_exit(lambda: store.damaged_days(tonight))
         for day, text in wrong.items():
             self._watch.wrong("store-damaged", str(day), text)
         for day in set(tonight) - set(wrong):
             self._watch.right("store-damaged", str(day))
         await self._store.at_exit(lambda: store.alarms.forget(now))
+
+
+def looked_at(sealed: Sequence[int], night: int) -> list[int]:
+    """Which sealed days (as 20261122, in order) are looked at in a night: the newest, and those whose turn it is.
+
+    Each has its turn every `turns` nights, by its own date, so that it keeps its place when a day is added or a seal is
+    broken. `turns` is a power of two: when it doubles, the turns go on where they were. A number that grew with every
+    fifth day would shift them all each time, and leave a day unlooked-at for years.
+    """
+    if not sealed:
+        return []
+    turns = 1 << (-(-len(sealed) // CHECKED_A_NIGHT)).bit_length() - 1
+    return [
+        day for day in sealed if day == sealed[-1] or (date.fromisoformat(str(day)).toordinal() - night) % turns == 0
+    ]
