@@ -38,7 +38,7 @@ from ems.loop.control import Control, Event, NotLeaderError
 from ems.loop.messages import MessagesError
 from ems.loop.planner import LEARNT_FILE, MEMORY_BYTES, ChildPlanner
 from ems.loop.release import release as release_control
-from ems.loop.site import ClockReader, Site, controlled, pages, stop_on_signals
+from ems.loop.site import ClockReader, Site, controlled, end_with_input, pages, stop_on_signals
 from ems.loop.supervise import BUSY, supervised
 from ems.optimise import AT_LENGTH
 from ems.shadow import app as shadow_app
@@ -533,8 +533,11 @@ def web(
         Path | None, typer.Option(help="The site's folder, where control can be handed back without any database.")
     ] = None,
     buildings: Buildings = BUILDINGS,
+    follows: Annotated[bool, typer.Option("--end-with-input", hidden=True)] = False,
 ) -> None:
     """Serve the pages alone, from a store that another process writes."""
+    if follows:
+        end_with_input()  # before all that takes time
     import os
 
     import uvicorn

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -164,14 +165,29 @@ async def _serve_pages(site: Site, folder: Path, arguments: Sequence[str], on_en
 
 
 async def _start_pages(site: Site, folder: Path, arguments: Sequence[str]) -> asyncio.subprocess.Process:
+    """The web process. It ends when its standard input does: with us, even if we are killed outright."""
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ems", "web",
         "--store", site.store_url, "--people", site.people_url, *arguments,
         "--clock-file", str(site.clock_file),
-        "--buildings", str(folder), "--folder", str(site.folder),
-        stdin=asyncio.subprocess.DEVNULL,
+        "--buildings", str(folder), "--folder", str(site.folder), "--end-with-input",
+        stdin=asyncio.subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for the control process; it ends this one
     )  # fmt: skip
+
+
+def end_with_input() -> None:
+    """Ends this process when its standard input ends: whoever holds the other end of that pipe is gone.
+
+    Else it would keep its port from the one that the next control process starts.
+    """
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def write_clock(path: Path, site_now: datetime, real_now: datetime, speed: float) -> None:
