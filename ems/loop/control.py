@@ -164,6 +164,7 @@ class Control:
         await self.lead.take()
         # What a process before this one left in devices is kept alive, and expires, as if it were ours.
         self.field.adopt(await self.patient.call(self.store.journal.standing))
+        self._shorten(self.clock.now())
         await self.patient.call(self.watch.recall)
         await self.hands.recall()
         await self.wishes.follow()
@@ -227,6 +228,7 @@ class Control:
             text = f"the clock went back to {now:%Y-%m-%d %H:%M:%S}; decided slots are not decided again"
             self.watch.wrong("clock-stepped", "", text)
         deciding = slot != self._last_slot
+        self._shorten(now)
         try:
             await self.hands.refresh(now)
             if deciding:
@@ -263,6 +265,14 @@ class Control:
         self.on_alive()
         if deciding and self.on_cycle is not None:
             await self.on_cycle(self)
+
+    def _shorten(self, now: datetime) -> None:
+        """Lets no command stand longer than one that is decided now.
+
+        Where the clock went back by a day, they would hold for that day, whose slots are decided already.
+        """
+        until = floor(now) + 2 * SLOT
+        self.field.renew([p for p, c in self.field.standing.items() if c.expires_at > until], until)
 
     def _sweep_is_due(self, now: datetime) -> bool:
         swept = self.hands.swept_at

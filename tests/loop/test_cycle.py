@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -465,6 +465,48 @@ def test_a_clock_that_goes_back_silences_nothing(district: District, tmp_path: P
     asyncio.run(step_back())
     assert beating.beats == [WINTER + timedelta(minutes=m) for m in (0, 1, -60, -59)]
     assert any("the clock went back" in e.text for e in site.events)
+
+
+class Expiring(DirectField):
+    """A field whose commands hold as long as they are told to."""
+
+    def renew(self, points: Collection[str], until: datetime) -> None:
+        self._standing |= {p: replace(c, expires_at=until) for p, c in self._standing.items() if p in points}
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["running", "restarted"])
+def test_nothing_stands_for_a_day_because_the_clock_went_back_by_one(
+    district: District, tmp_path: Path, restarted: bool
+) -> None:
+    """The slots of that day are decided already, so nobody renews what stands."""
+    yesterday = WINTER - timedelta(days=1)
+    site = Site(district, tmp_path, yesterday)
+
+    async def step_back() -> None:
+        link = Expiring(district, site.world)
+        control = site.control(link=link)
+        await control.start()
+        for now in (yesterday, WINTER):
+            set_clock(control, now)
+            await control.tick(now)
+        assert {c.expires_at for c in link.standing.values()} == {WINTER + timedelta(minutes=30)}
+        if restarted:
+            control.store.close()
+            link = Expiring(district, site.world)
+            control = site.control(link=link)
+            await control.start()
+        else:
+            set_clock(control, yesterday)
+            await control.tick(yesterday)
+        assert {c.expires_at for c in link.standing.values()} == {yesterday + timedelta(minutes=30)}
+        control.store.close()
+
+    asyncio.run(step_back())
+
+
+def set_clock(control: Control, to: datetime) -> None:
+    assert isinstance(control.clock, LockStep)
+    control.clock._site = to
 
 
 def test_a_planner_that_dies_is_replaced(district: District) -> None:
