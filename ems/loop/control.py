@@ -516,10 +516,13 @@ class Control:
         if agreed is not None:
             readings = self.homes.of_readings(readings, agreed)
             latest = {p: s for p, s in latest.items() if self.homes.may_show(p, agreed)}
+        waited = self.store.backlog > 0
         with contextlib.suppress(StoreBusy):
             self.totals.readings_stored += await self.patient.call(
                 lambda: self.store.save_readings(readings), timedelta(0)
             )
+            if waited:
+                self._recent.forget()  # what came late may be older than the slots that are read again each time
             await self.patient.call(lambda: self.store.save_latest(latest), timedelta(0))
 
     async def keep(self, series: list[tuple[str, Slots, Floats]]) -> None:

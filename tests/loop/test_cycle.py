@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ems.command import Command, Outcome, Refused
@@ -24,9 +25,9 @@ from ems.points import Quality, Sample
 from ems.series import Forecast, History
 from ems.simulate.direct import DirectField
 from ems.simulate.plant import World
-from ems.slots import Slots, slot_number
+from ems.slots import SLOT, Slots, slot_number
 from ems.snapshot import Override, Snapshot
-from ems.store import Store, Trouble
+from ems.store import Store, StoreBusy, Trouble
 from ems.store.requests import Handover, Request, Requests
 from tests.small_district import copy_small_district
 
@@ -465,6 +466,37 @@ def test_a_clock_that_goes_back_silences_nothing(district: District, tmp_path: P
     asyncio.run(step_back())
     assert beating.beats == [WINTER + timedelta(minutes=m) for m in (0, 1, -60, -59)]
     assert any("the clock went back" in e.text for e in site.events)
+
+
+def test_readings_that_came_late_are_what_forecasts_learn_from(
+    district: District, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readings wait for hours while quarter-hours are decided: the memory of the weeks must not keep the gap."""
+    site = Site(district, tmp_path)
+
+    def taken_by_nobody(*_: object) -> int:
+        raise StoreBusy("save readings", 0.0, "full")
+
+    async def hours() -> None:
+        control = site.control(planner=Failing(district, after=0))
+        await control.start()
+        for quarter in range(12):
+            now = WINTER + quarter * SLOT
+            set_clock(control, now)
+            with monkeypatch.context() as away:
+                if 0 < quarter < 11:
+                    away.setattr(control.store, "_save", taken_by_nobody)
+                await control.tick(now)
+            assert (control.store.backlog > 0) == (0 < quarter < 11)
+        known = control._recent._known
+        assert known is not None
+        stored = control.store.history(control._recent.points, known.slots)
+        assert any(np.isfinite(values[-11:]).all() for values in stored.values.values())
+        for point, values in stored.values.items():
+            np.testing.assert_array_equal(known.values[point], values)
+        control.store.close()
+
+    asyncio.run(hours())
 
 
 class Expiring(DirectField):
