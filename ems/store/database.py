@@ -35,6 +35,7 @@ _UNUSABLE = (
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CANTOPEN,  # storage that went away
 )
 _OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 
@@ -278,7 +279,7 @@ class Database:
             return self._readers.transact(work)
         except Exception as error:
             cause = _driver_error(error)
-            if _is_absent(cause):
+            if _is_absent(cause) and (self.read_only or not _is_busy(cause)):  # to its writer it is gone, not to come
                 raise StoreError(
                     f"{what}: there is no store at {self.url!r} yet; the control process makes it"
                 ) from error

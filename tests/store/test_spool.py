@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ems.points import Quality
-from ems.store import Concern, Store, StoreBusy
+from ems.store import Concern, Store, StoreBusy, StoreError
 from ems.store.database import fetch_all
 from ems.store.spool import Row, Spool
 
@@ -100,6 +100,29 @@ def test_a_full_disk_is_survived_in_memory_and_said(tmp_path: Path, url: str) ->
         other.close()
         spool.unlink()
         assert store.save_readings([]) == 1
+
+
+def test_readings_of_storage_that_vanished_wait_in_memory(tmp_path: Path) -> None:
+    """After an I/O error the file is opened anew, and there is none; nor is there a place for the spool."""
+    disk, away = tmp_path / "disk", tmp_path / "away"
+    url = f"sqlite:///{disk / 'site.db'}"
+    with Store.open(url, busy_timeout_s=0.01, attempts=1) as store:
+        store.save_readings([row(0)])
+        store._database.close()
+        disk.rename(away)
+        with pytest.raises(StoreBusy):
+            store.save_readings([row(1)])
+        assert store.backlog == 1
+        with pytest.raises(StoreBusy):  # it was there: that it is gone is a state, as for a write
+            store.count_readings()
+        away.rename(disk)
+        assert store.save_readings([row(2)]) == 2
+        assert store.count_readings() == 3
+
+
+def test_a_site_that_never_ran_has_no_store_yet(tmp_path: Path) -> None:
+    with Store.read_only(f"sqlite:///{tmp_path / 'site.db'}") as store, pytest.raises(StoreError, match="no store at"):
+        store.latest()
 
 
 def test_a_full_database_keeps_readings_waiting(tmp_path: Path, url: str) -> None:
