@@ -218,7 +218,11 @@ class Control:
                 self.lost = lost
                 self.stop()
             except Exception as error:
-                self.say("alarm", f"devices could not be kept alive: {type(error).__name__}: {error}")
+                text = f"devices could not be kept alive: {type(error).__name__}: {error}"
+                if self.watch.standing.get(("cycle-failed", "keep-alive")) != text:  # else ten times a second
+                    self.watch.wrong("cycle-failed", "keep-alive", text)
+            else:
+                self.watch.right("cycle-failed", "keep-alive", "devices are kept alive again")
 
     async def tick(self, now: datetime) -> None:
         """One ring of the bell. The loop outlives whatever goes wrong in it, except that it leads no longer."""

@@ -440,6 +440,36 @@ def test_a_restart_within_a_decided_slot_leaves_nothing_behind(district: Distric
         assert store.journal.standing() == []
 
 
+def test_what_goes_on_failing_beside_the_cycle_is_said_once(
+    district: District, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(district, tmp_path)
+
+    async def ten_pulses() -> None:
+        control = site.control()
+        control.settings = replace(control.settings, pulse=timedelta(0))
+        await control.start()
+        left = list(range(10))
+
+        async def fail() -> None:
+            left.pop()
+            if not left:
+                control.stop()
+            if len(left) > 1:
+                raise OSError("no such device")
+
+        monkeypatch.setattr(control.wishes, "follow", fail)
+        await control._keep_alive()
+        control.store.close()
+
+    asyncio.run(ten_pulses())
+    said = [(e.kind, e.text) for e in site.events if "kept alive" in e.text]
+    assert said == [
+        ("alarm", "devices could not be kept alive: OSError: no such device"),
+        ("recovered", "devices are kept alive again"),
+    ]
+
+
 class Beating(DirectField):
     """A field that notes when its watchdogs were refreshed."""
 
