@@ -104,6 +104,7 @@ class Course:
         self.seed, self.days, self.folder, self.real = seed, days, folder, real
         chance = random.Random(seed)
         random.seed(seed)  # the pauses between probes
+        self.whole = buildings is not None
         self.district = small_district(seed, folder / "buildings") if buildings is None else read_district(buildings)
         self.start = AUTUMN if seed % 5 == 0 else START
         self.loop = VirtualLoop()
@@ -221,7 +222,8 @@ class Course:
         def line_of(bus: Bus, wires: Sequence[Wire], patience: Patience) -> Line:
             return VirtualLine(bus, wires, patience, self.plant, self.troubles, life)
 
-        planner = TroubledPlanner(planner_for(self.district, self.seed, life.number, real=self.real), self.troubles)
+        own = planner_for(self.district, self.seed, life.number, real=self.real, whole=self.whole)
+        planner = TroubledPlanner(own, self.troubles)
         self._control = Control(
             self.district,
             field_link=Field(self.district.wires, patience=Patience(60.0, 300.0), line_of=line_of),

@@ -13,6 +13,7 @@ import numpy as np
 
 from ems.campaign.trouble import Troubles
 from ems.command import Setpoint
+from ems.dispatch.rules import rule_setpoints
 from ems.district import District
 from ems.loop.planner import OwnPlanner, Planner, PlannerLostError
 from ems.optimise import Plan, UnsolvedError
@@ -73,6 +74,16 @@ class StubPlanner:
 
     def stop(self) -> None:
         return None
+
+
+class RulesPlanner(StubPlanner):
+    """The set points of the rule-based schedule: a whole district has kinds of device that no lot knows the care of."""
+
+    async def plan(
+        self, snapshot: Snapshot, forecasts: Mapping[str, Forecast], slots: Slots, previous: Plan | None
+    ) -> tuple[Plan, float]:
+        wanted = rule_setpoints(self.district, snapshot, slots.start)
+        return Plan(slots, snapshot.at, "rules", {}, {}, {"lot": 0.0}, setpoints=tuple(wanted)), 0.0
 
 
 class TroubledPlanner:
@@ -137,9 +148,11 @@ def absurd(setpoint: Setpoint) -> Setpoint:
     return replace(setpoint, value=value.get(setpoint.point.rpartition("/")[2], setpoint.value))
 
 
-def planner_for(district: District, seed: int, life: int, *, real: bool) -> Planner:
-    """Ours, or the stub."""
-    return OwnPlanner(district) if real else StubPlanner(district, seed, life)
+def planner_for(district: District, seed: int, life: int, *, real: bool, whole: bool) -> Planner:
+    """Ours, or a stub: by lot for small districts, by rules for a whole one."""
+    if real:
+        return OwnPlanner(district)
+    return RulesPlanner(district, seed, life) if whole else StubPlanner(district, seed, life)
 
 
 REAL_HORIZON = 32

@@ -158,6 +158,8 @@ class Plant:
                 self.values[point] += max(power, 0.0) * hours
             elif point.endswith("/power_kw") and point.rpartition("/")[0].partition("/")[2].startswith(METERED):
                 self._move(point, 2 + 2 * self.chance.random())
+            elif point.endswith("/outdoor_temperature_c"):  # one that stands still is taken for frozen, and rightly
+                self._move(point, 14 + self.chance.uniform(-0.5, 0.5))
             elif point.endswith("/supply_temperature_c"):
                 self._move(point, 40 + self.present(point.replace("supply_temperature_c", "heating_curve_offset_k")))
                 self.values[point] += self.chance.uniform(-0.2, 0.2)
