@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from configparser import ConfigParser
 from datetime import timedelta
 from pathlib import Path
 
@@ -99,3 +100,12 @@ def test_a_stop_reaches_the_process_and_signs_of_life_go_up(tmp_path: Path) -> N
 
     assert asyncio.run(stop_when_heard()) == -15
     assert heard == [b"READY=1"]
+
+
+def test_systemd_is_more_patient_than_the_supervisor() -> None:
+    unit = ConfigParser(interpolation=None)
+    unit.read(Path(__file__).parents[2] / "deploy" / "ems.service")
+    service, patience = unit["Service"], Patience()
+    assert int(service["TimeoutStartSec"]) > patience.silence.total_seconds()  # a migration is not killed after 90 s
+    assert int(service["WatchdogSec"]) > patience.silence.total_seconds()
+    assert int(service["TimeoutStopSec"]) > patience.leaving.total_seconds()
