@@ -222,10 +222,12 @@ class Invariants:
             if trouble.kind.name == "manual" and self._contradicts(trouble) < trouble.kind.notice:
                 continue  # somebody held what would have stood there anyway: nothing changed
             by = trouble.begins + trouble.kind.notice + SLOT
+            # What nobody can put on record is put there when that is over; whoever is killed then takes it along.
+            hidden_by = max(by, trouble.ends + SLOT) if trouble.kind.name in UNRECORDED else by
             hidden = any(
                 o is not trouble
                 and (o.kind.name in HIDES or (o.kind.name == "nan" and o.subject == trouble.subject))
-                and o.begins - (BACKUP_EVERY if o.kind.name == "corrupt" else timedelta(0)) <= by
+                and o.begins - (BACKUP_EVERY if o.kind.name == "corrupt" else timedelta(0)) <= hidden_by
                 and o.ends + AFTER >= trouble.begins
                 for o in troubles
             )
@@ -278,6 +280,7 @@ class _Lies:
 
 BACKUP_EVERY = timedelta(hours=6)  # what was told since the last one is gone with a database that breaks
 AFTER = timedelta(hours=1)  # a killed process cannot start while the database is held
+UNRECORDED = ("database-held", "disk-full", "disk-read-only")  # the loop goes on, and can only say what is wrong
 # Troubles under which another one cannot be seen, or does not happen; a point without a number shows no spike either.
 HIDES = (
     "bus-off", "half-missing", "database-held", "kill", "clock-back", "clock-forward", "handed-back", "locked",
