@@ -45,7 +45,7 @@ from ems.loop.ways_down import Decided, Way, dump_decided, load_decided, refuse_
 from ems.optimise import Plan
 from ems.points import Sample
 from ems.series import Floats, Forecast, History
-from ems.slots import SLOT, Slots, floor, slot_number, slot_start
+from ems.slots import SLOT, Slots, as_utc, floor, slot_number, slot_start
 from ems.snapshot import Session, Snapshot
 from ems.store import LeadershipLost, Store, StoreBusy, StoreError
 from ems.store.ageing import OF_HOMES, OF_PLANTS
@@ -57,6 +57,7 @@ T = TypeVar("T")
 
 HISTORY = timedelta(days=35)
 WEATHER_HOLDS = timedelta(hours=12)
+ASLEEP_S = 60.0  # no sweep ends so long after the bell, unless the process stood still
 DECIDES_WITHIN = 3 * SLOT  # a cycle of the last two quarter-hours, and the time that it takes
 
 
@@ -117,7 +118,7 @@ class Control:
         self._open_slot: int | None = None  # the slot whose run is begun and not closed
         self._last_slot: int | None = None
         self._elapsed = elapsed
-        self._decided_at_s = elapsed()  # by a timer that nobody sets
+        self._decided_at_s = self._rang_s = elapsed()  # by a timer that nobody sets
         self._stopping = asyncio.Event()
         self.lost: LeadershipLost | None = None  # set when another process took over
 
@@ -143,7 +144,7 @@ class Control:
         try:
             await self.bell.start()
             while True:
-                await self._interruptible(self.tick(self.clock.now()))
+                await self._interruptible(self._rung())
                 if self._stopping.is_set() or (cycles is not None and self.totals.cycles >= cycles):
                     break
                 await self._interruptible(self.bell.ring())
@@ -224,9 +225,13 @@ class Control:
             else:
                 self.watch.right("cycle-failed", "keep-alive", "devices are kept alive again")
 
+    async def _rung(self) -> None:
+        """A tick of now: the time is asked when it begins, for the process may have stood still since the bell rang."""
+        await self.tick(self.clock.now())
+
     async def tick(self, now: datetime) -> None:
         """One ring of the bell. The loop outlives whatever goes wrong in it, except that it leads no longer."""
-        begun = time.monotonic()
+        begun, self._rang_s = time.monotonic(), self._elapsed()
         slot = slot_number(now)
         if self._last_slot is not None and slot < self._last_slot:
             text = f"the clock went back to {now:%Y-%m-%d %H:%M:%S}; decided slots are not decided again"
@@ -512,7 +517,9 @@ class Control:
 
     async def _sweep(self, now: datetime) -> None:
         samples = await self.hands.sweep(now)
-        await self._save(self._minutes.add(samples, now))
+        # A process that was frozen meanwhile has read what is true now, and not what was when the bell rang.
+        slept = self._elapsed() - self._rang_s > ASLEEP_S
+        await self._save(self._minutes.add(samples, as_utc(self.clock.now()) if slept else now))
 
     async def _save(self, readings: list[Reading]) -> None:
         """Stores what is known and may be kept. While the database is held, readings wait in the store's own file."""

@@ -83,6 +83,7 @@ def test_three_hundred_days_of_faults_break_nothing_that_must_hold() -> None:
         (7026, 5.0, 35),  # nothing can be put on record, so a device's watchdog is not fed
         (7072, 5.0, 35),  # an hour lived twice
         (7143, 5.0, 35),  # handed back while its bus was off: kept alive again when that came back
+        (610275, 5.0, 35),  # frozen in a sweep: what it read afterwards stood in the quarter-hour before
     ],
 )
 def test_what_once_failed_holds(seed: int, days: float, kinds: int) -> None:
