@@ -24,6 +24,7 @@ from ems.assets import (
 )
 from ems.district import Building, District
 from ems.points import Quality, Sample, split_point
+from ems.store import ELECTRIC
 
 FEWEST_HOMES = 10  # an aggregate over fewer could be somebody's own curve
 
@@ -150,7 +151,7 @@ class Live:
 
     def view(self, building: Building) -> BuildingView:
         assets = [a for a in self.district.assets.values() if a.building == building.name]
-        points = [p for a in assets for p in self._points.get(a.name, [])]
+        points = [p for a in assets for p in self._points.get(a.name, []) if not self._is_withheld(a, p)]
         seen = [self.samples[p] for p in points if p in self.samples]
         return BuildingView(
             building=building,
@@ -160,6 +161,11 @@ class Live:
             total=len(points),
             age=self.now - min(s.at for s in seen) if seen else None,
         )
+
+    def _is_withheld(self, asset: Asset, point: str) -> bool:
+        """Whether a point tells electricity of a home that did not agree to it: it is not missing, it is private."""
+        private = isinstance(asset, Dwelling) and split_point(point)[2] in ELECTRIC
+        return private and point not in self.samples
 
     def _summary(self, assets: list[Asset]) -> Iterable[Row]:
         """A few values that tell how a building is: power, warmth, hot water."""

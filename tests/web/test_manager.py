@@ -15,6 +15,7 @@ from ems.points import Quality, Sample
 from ems.slots import slot_number
 from ems.store import Store, Trouble
 from ems.web.comfort import State, comfort
+from ems.web.live import Live
 from tests.web.conftest import FilledSite
 from tests.web.minute import NOW, decision, samples
 from tests.web.test_pages import text_of
@@ -139,6 +140,19 @@ def test_when_nothing_is_read_any_more_that_is_told_once_and_no_value_passes_for
     assert "Nothing is abnormal." not in text and "not good" not in text and "silent" not in text
     live = client.get("/manager?lang=en").text
     assert '<span data-live="grid">–</span>' in live and "<del>" in live and 'class="kw"' not in live
+
+
+def test_what_homes_did_not_agree_to_is_no_fault_of_their_building(district: District) -> None:
+    shown = samples(district)
+    private = ("energy_kwh", "export_energy_kwh", "voltage_v")
+    kept = {
+        point: sample
+        for point, sample in shown.items()
+        if point.rpartition("/")[0] not in district.dwellings or point.rpartition("/")[2] not in private
+    }
+    assert len(kept) < len(shown)
+    views = [[v for of in Live(district, s, NOW).sections().values() for v in of] for s in (shown, kept)]
+    assert [v.troubled for v in views[0]] == [v.troubled for v in views[1]]
 
 
 def test_where_nothing_is_known_nothing_is_called_well(bare: FilledSite) -> None:
