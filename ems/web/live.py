@@ -131,10 +131,8 @@ class Live:
         ]
         found = []
         for key, types in kinds:
-            points = [a.point("power_kw") for a in self.district.assets.values() if isinstance(a, types)]
-            points = [p for p in points if p in self.district.wires]
-            known = self._usable(points)
-            found.append(Total(key, sum(known) if known else None, len(known), len(points)))
+            row = self.over([a for a in self.district.assets.values() if isinstance(a, types)], "power_kw", mean=False)
+            found.append(Total(key, row.value, row.known, row.of))
         return found
 
     def outdoor(self) -> Row | None:
@@ -209,18 +207,27 @@ class Live:
         return Row(quantity, sample.usable, self.now - sample.at, sample.quality, known=int(sample.usable is not None))
 
     def over(self, assets: Sequence[Asset], quantity: str, *, mean: bool) -> Row:
-        """The sum or mean over assets; nothing at all when fewer than ten dwellings are behind it."""
+        """The sum or mean over assets; nothing at all when fewer than ten dwellings are behind it.
+
+        What homes come to is told of all of them together, always the same: those that say nothing are taken like the
+        others, for two sums that differ by one home would tell what that home takes.
+        """
         points = [p for p in (a.point(quantity) for a in assets) if p in self.district.wires]
-        homes = {a.point(quantity) for a in assets if isinstance(a, Dwelling)}
+        homes = {a.point(quantity) for a in assets if isinstance(a, Dwelling)}.intersection(points)
         samples = [self.samples[p] for p in points if p in self.samples]
-        values = [s.value for s in samples if s.usable is not None and s.value is not None]
-        known_homes = sum(1 for p in homes if p in self.samples and self.samples[p].usable is not None)
-        hidden = 0 < known_homes < FEWEST_HOMES
-        value = None if hidden or not values else sum(values) / (len(values) if mean else 1)
+        of_homes = self._usable([p for p in points if p in homes])
+        others = self._usable([p for p in points if p not in homes])
+        hidden = 0 < len(of_homes) < FEWEST_HOMES or not (of_homes or others)
+        total = sum(others) + (sum(of_homes) / len(of_homes) * len(homes) if of_homes else 0.0)
+        known = len(others) + (len(homes) if of_homes else 0)
+        value = None if hidden else total / (known if mean else 1)
         age = self.now - min(s.at for s in samples) if samples else None
-        # What some of them say is believed; how many those are stands beside it.
+        # What some of them say is believed; how many of the others those are stands beside it.
         quality = Quality.GOOD if value is not None else _worst(samples)
-        return Row(quantity, value, age, quality, of=len(points), known=len(values))
+        if value is not None and len(of_homes) < len(homes):
+            quality = Quality.SUBSTITUTED
+        counted = known if value is not None else len(others) + len(of_homes)
+        return Row(quantity, value, age, quality, of=len(points), known=counted)
 
     def _usable(self, points: list[str]) -> list[float]:
         found = (self.samples[p].usable for p in points if p in self.samples)

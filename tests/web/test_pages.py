@@ -15,6 +15,7 @@ from ems.district import District
 from ems.points import Quality, Sample
 from ems.web import create_app
 from ems.web.app import HEADERS
+from ems.web.live import Live
 from tests.web.minute import NOW, SECRET, decision, samples
 
 
@@ -100,6 +101,16 @@ def test_fewer_than_ten_homes_are_not_summed(open_pages: Callable[..., TestClien
         shown[f"{dwelling}/power_kw"] = Sample(None, Quality.UNREACHABLE, NOW)
     page = text_of(open_pages(shown, None, as_manager=True).get("/buildings/horizon?lang=en").text)
     assert "power – unreachable 9 of 118 30 s" in page
+
+
+def test_a_home_that_falls_silent_changes_no_sum_by_what_it_took(district: District) -> None:
+    homes = [d for d in district.dwellings.values() if d.building == "horizon"]
+    shown = {home.point("power_kw"): Sample(0.5, Quality.GOOD, NOW) for home in homes}
+    whole = Live(district, shown, NOW).over(homes, "power_kw", mean=False)
+    shown[homes[3].point("power_kw")] = Sample(None, Quality.UNREACHABLE, NOW)
+    without = Live(district, shown, NOW).over(homes, "power_kw", mean=False)
+    assert (whole.value, whole.known, whole.of) == (without.value, without.known, without.of) == (59.0, 118, 118)
+    assert (whole.quality, without.quality) == (Quality.GOOD, Quality.SUBSTITUTED)
 
 
 def test_a_building_shows_value_age_and_quality(open_pages: Callable[..., TestClient], district: District) -> None:
