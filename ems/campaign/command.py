@@ -102,7 +102,9 @@ def faults(
     jobs: Annotated[int, typer.Option(min=1, help="Courses at a time, each in a process.")] = CORES,
     full_days: Annotated[
         float | None,
-        typer.Option(min=0, help="Days of the district that ships, minutes each; left out: 3 in 1000, whole courses."),
+        typer.Option(
+            min=0, help="Days of the district that ships, half a minute each; left out: 3 in 1000, whole courses."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -21,8 +21,8 @@ NAME = "neural network"
 NETWORKS = 2  # from different beginnings
 HIDDEN = (64, 64)
 EPOCHS, LEAST_STEPS = 8, 400
-# Pairs of a step, in parts small enough that the linear algebra below does not wake its threads for each product:
-# with two of them waiting for each other on a busy machine a second became a minute.
+# Pairs of a step, in parts small enough that the linear algebra below does not wake its threads for each product, even
+# where nobody keeps it to one (`routine` does): two of them waiting for each other made a minute of a second.
 PARTS, PART = 8, 32
 BATCH = PARTS * PART
 RATE, WARM_UP, LAST_RATE = 2e-3, 100, 1e-5
