@@ -197,7 +197,7 @@ def expectations(wires: Iterable[Wire]) -> dict[str, Expectation]:
         if wire.writable:
             continue
         found[wire.point] = Expectation(
-            jump_per_min=measure.jump_per_min,
+            jump_per_min=wire.device.type.jump_per_min(wire.quantity),
             frozen_after_h=measure.frozen_after_h,
             counter=is_counter(wire.quantity) and not measure.falls,
             resolution=measure.resolution,

@@ -69,7 +69,8 @@ class Plant:
     def __post_init__(self) -> None:
         for point, wire in self.district.wires.items():
             if not wire.writable:
-                value = START.get(wire.quantity, 20.0) + self.chance.uniform(0, 0.5)
+                begins = 1000.0 if wire.quantity.endswith("energy_kwh") else START.get(wire.quantity, 20.0)
+                value = begins + self.chance.uniform(0, 0.5)
                 low, high = wire.measure.minimum, wire.measure.maximum
                 value = value if low is None else max(value, low)
                 self.values[point] = value if high is None else min(value, high)
@@ -153,7 +154,7 @@ class Plant:
                 case ChargePoint():
                     self._move(asset.point("power_kw"), 3 + self.chance.random())
         for point in self.values:
-            if point.endswith("/energy_kwh"):
+            if point.endswith("energy_kwh"):
                 power = self.values.get(point.replace("energy_kwh", "power_kw"), 1.0)
                 self.values[point] += max(power, 0.0) * hours
             elif point.endswith("/power_kw") and point.rpartition("/")[0].partition("/")[2].startswith(METERED):
@@ -238,7 +239,6 @@ START = {
     "temperature_c": 19.5,
     "setpoint_c": 19.0,
     "stored_kwh": 25.0,
-    "energy_kwh": 1000.0,
     "supply_temperature_c": 40.0,
     "state_mode": 1.0,
     "power_kw": 2.0,

@@ -189,6 +189,19 @@ class DeviceType(Entry):
     def points(self) -> dict[str, Register] | dict[str, BacnetObject]:
         return self.registers if self.protocol == "modbus" else self.objects
 
+    def jump_per_min(self, quantity: str) -> float | None:
+        """The largest change in a minute, in the unit of the quantity; None where nothing is known of it.
+
+        A counter of energy without one takes at most the largest plausible power of its device: a meter that goes on
+        from a much higher number is another meter, and not a bill.
+        """
+        measure = self.points[quantity]
+        if measure.jump_per_min is not None or measure.falls or not quantity.endswith("energy_kwh"):
+            return measure.jump_per_min
+        powers = (self.points.get(name) for name in (quantity.replace("energy_kwh", "power_kw"), "power_kw"))
+        limits = [abs(x) for power in powers if power for x in (power.minimum, power.maximum) if x is not None]
+        return max(limits) / 60 if limits else None
+
     @model_validator(mode="after")
     def _consistent(self) -> DeviceType:
         used, other = ("registers", "objects") if self.protocol == "modbus" else ("objects", "registers")

@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ems.bms.belief import Belief, Bounds, Event, Expectation, Finding, expectations
 from ems.points import Quality, Sample
+from ems.slots import SLOT
 from tests.served_district import NOW, whole_district
 
 POINT = "house/meter/energy_kwh"
@@ -165,3 +167,20 @@ def test_stocks_and_set_points_are_no_counters() -> None:
     assert "parking/point-01/current_limit_a" not in found
     # 2^32 tens of litres, as the register counts them.
     assert found["mistral/flat-0101/hot_water_m3"].turns_at == 0.01 * 2**32
+
+
+def test_every_counter_that_ships_has_a_largest_step_so_that_another_meter_is_noticed() -> None:
+    wires = whole_district().wires.values()
+    assert [p for p, e in expectations(wires).items() if e.counter and e.jump_per_min is None] == []
+    found = expectations(wires)
+    assert found["mistral/flat-0101/hot_water_m3"].jump_per_min == 0.1  # as its file says
+    # Its file says nothing; the largest plausible power of the meter is 200 kW.
+    heat = found["mistral/flat-0101/heat_energy_kwh"]
+    assert heat.jump_per_min == pytest.approx(200 / 60)
+
+
+def test_a_meter_that_was_exchanged_for_one_that_counted_more_is_not_billed() -> None:
+    heat = expectations(whole_district().wires.values())["mistral/flat-0101/heat_energy_kwh"]
+    believed, findings, _ = shown(heat, [1000.0, 1001.0, 51_002.0, 51_003.0, 51_004.0], every=SLOT)
+    assert believed == [1000.0, 1001.0, None, None, 51_004.0]
+    assert events(findings) == [Event.EXCHANGED]
