@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import resource
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -33,6 +33,7 @@ CORES = len(os.sched_getaffinity(0))
 app = typer.Typer(help="Seeded campaigns against the running loop: faults, defects, kills, power cuts, rivals.")
 err = Console(stderr=True, soft_wrap=True)
 
+FULL_SIZE = typer.Option("--full-size", help="The district that ships, with every dwelling; half a minute a day.")
 AsJson = Annotated[bool, typer.Option("--json", help="End with one JSON line of figures.")]
 
 
@@ -45,9 +46,10 @@ class Asked:
     real: bool
     full_size: bool
 
-    def run(self) -> Outcome:
+    def run(self, keep: Iterable[int] | None = None) -> Outcome:
+        """The course; `keep`: with these of its troubles only."""
         buildings = defaults.folder("buildings") if self.full_size else None
-        return run_course(self.seed, self.days, real=self.real, buildings=buildings)
+        return run_course(self.seed, self.days, real=self.real, keep=keep, buildings=buildings)
 
 
 def run_swarm(
@@ -181,13 +183,15 @@ def replay(
     seed: Annotated[int, typer.Argument(help="A seed that failed.")],
     days: Annotated[float, typer.Option(min=1)] = DAYS_PER_COURSE,
     real: Annotated[bool, typer.Option("--real", help="With the real optimiser.")] = False,
+    full_size: Annotated[bool, FULL_SIZE] = False,
     minimise: Annotated[bool, typer.Option("--minimise", help="Leave out what is not needed to fail.")] = False,
 ) -> None:
     """One seed again, with its whole log; `--minimise` finds the fewest troubles under which it fails."""
-    outcome = run_course(seed, days, real=real)
+    asked = Asked(seed, days, real, full_size)
+    outcome = asked.run()
     kept: tuple[int, ...] | None = None
     if minimise:
-        outcome, kept = smallest(lambda keep: run_course(seed, days, real=real, keep=keep), outcome)
+        outcome, kept = smallest(asked.run, outcome)
     for line in outcome.log:
         err.print(line, highlight=False)
     figures = {"seed": seed, "digest": outcome.digest, "kept": kept, **summary([outcome], 0.0)}
@@ -209,9 +213,7 @@ def smallest(run: Callable[[tuple[int, ...]], Outcome], failing: Outcome) -> tup
 def soak(
     days: Annotated[int, typer.Option(min=2, help="Simulated days.")] = 30,
     seed: Annotated[int, typer.Option(help="The district, and what goes wrong in it.")] = 10,
-    full_size: Annotated[
-        bool, typer.Option("--full-size", help="The district that ships, with every dwelling; half a minute a day.")
-    ] = False,
+    full_size: Annotated[bool, FULL_SIZE] = False,
     as_json: AsJson = False,
 ) -> None:
     """One district for a month, small or at full size: memory, open files, log of the database."""
