@@ -72,6 +72,14 @@ class Contact(Entry):
         return "".join(c for c in self.phone if c in "+0123456789")
 
 
+class DataProtection(Entry):
+    """Who answers for personal data, as the law has residents told (GDPR, article 13); shown on the page on privacy."""
+
+    controller: str = Field(min_length=2, description="the body that decides on the data: name, street, town")
+    contact: str = Field(min_length=3, description="where requests about data go: e-mail address or telephone number")
+    officer: str | None = Field(default=None, description="how to reach the data protection officer, if there is one")
+
+
 class DistrictFile(Entry):
     """`district.yaml`."""
 
@@ -82,6 +90,7 @@ class DistrictFile(Entry):
     comfort: dict[str, Comfort]
     values: Values
     contact: Contact | None = None
+    data_protection: DataProtection | None = None
 
 
 class DwellingLine(Entry):
@@ -190,6 +199,7 @@ class District:
     comfort: dict[str, Comfort]
     values: Values
     contact: Contact | None = None
+    data_protection: DataProtection | None = None
     buildings: dict[str, Building] = field(default_factory=dict)
     assets: dict[str, Asset] = field(default_factory=dict)
     contracts: dict[str, Contract] = field(default_factory=dict)

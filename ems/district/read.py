@@ -117,6 +117,7 @@ class _Reader:
             comfort=head.comfort,
             values=head.values,
             contact=head.contact,
+            data_protection=head.data_protection,
             buildings={n: Building(n, b.label, b.use, b.note) for n, b in buildings.items()},
             assets=self.assets,
             contracts=contracts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection
@@ -17,6 +17,7 @@ from ems.store.trail import note
 Kind = Literal["too cold", "too hot", "no hot water", "car not charging", "something else", "idea"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_OPEN = 20  # of one home: more help nobody
+CLOSED_KEPT = timedelta(days=3 * 366)  # a closed message, and with it what was measured; as long as days of a home
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,14 @@ class Tickets:
     def open(
         self, home: str, kind: str, words: str, measured: dict[str, Any], who: tuple[str, str], now: datetime
     ) -> int | None:
-        """Send a message; `who` is (name, role). Returns its number, or None when too many of the home are open."""
+        """Send a message; `who` is (name, role). Returns its number, or None when too many of the home are open.
+
+        Whenever one is sent, those of all homes that were closed long ago are forgotten.
+        """
         packed = zlib.compress(json.dumps(measured, allow_nan=False).encode())
 
         def write(connection: Connection) -> int | None:
+            execute(connection, "DELETE FROM ticket WHERE closed_us < ?", (to_us(now - CLOSED_KEPT),))
             counted = "SELECT count(*) FROM ticket WHERE home = ? AND closed_us IS NULL"
             if fetch_all(connection, counted, (home,))[0][0] >= MOST_OPEN:
                 return None

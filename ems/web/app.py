@@ -39,6 +39,7 @@ from ems.web.pages import Pages, Visit
 from ems.web.passkeys import Passkeys
 from ems.web.peaks import Peaks
 from ems.web.plants import Plants
+from ems.web.privacy import Privacy
 from ems.web.reports import Reports
 from ems.web.resident import Resident
 from ems.web.sanitary import Sanitary
@@ -131,6 +132,7 @@ def create_app(
     pages = Pages(app, store, now, district, people, peoples, folder, origin)
     ticks = Ticks(pages, live_every_s)
     Public(pages)
+    Privacy(pages)
     if people is not None:
         door = Door(pages, people, None if provider is None else provider.name)
         Passkeys(pages, people, door)

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from ems.store import Account, Asked, Closing, Departure, Hold, People, Reservation
 from ems.store.asked import CLOSINGS_KEPT, MOST_CLOSINGS
 from ems.store.people import LEAST_PASSWORD
-from ems.store.tickets import MOST_OPEN
+from ems.store.tickets import CLOSED_KEPT, MOST_OPEN
 
 NOW = datetime(2026, 10, 24, 14, 20, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -91,6 +91,16 @@ def test_a_message_is_answered_and_closed_by_those_it_concerns(people: People) -
     for _ in range(MOST_OPEN):
         people.tickets.open(HOME, "idea", "", {}, who, NOW)
     assert people.tickets.open(HOME, "idea", "", {}, who, NOW) is None
+
+
+def test_a_message_closed_years_ago_is_forgotten_when_somebody_sends_one(people: People) -> None:
+    who = ("resident", "resident")
+    old, open_still = (people.tickets.open(HOME, "too cold", "", {}, who, NOW) for _ in range(2))
+    assert old is not None and people.tickets.close(old, HOME, who, NOW)
+    people.tickets.open(OTHER, "idea", "a bench", {}, who, NOW + CLOSED_KEPT)
+    assert {t.number for t in people.tickets.of(HOME)} == {old, open_still}
+    people.tickets.open(OTHER, "idea", "a tree", {}, who, NOW + CLOSED_KEPT + HOUR)
+    assert {t.number for t in people.tickets.of(HOME)} == {open_still}
 
 
 def test_the_oldest_unanswered_message_comes_first(people: People) -> None:

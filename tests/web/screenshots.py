@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parents[2] / "var" / "screenshots"
 
 # Who sees which page; the rest of the tests goes through the same list.
 PAGES: dict[str, tuple[tuple[str, str], ...]] = {
-    "": (("overview", "/"), ("sign-in", "/sign-in"), ("nowhere", "/nowhere")),
+    "": (("overview", "/"), ("sign-in", "/sign-in"), ("privacy", "/privacy"), ("nowhere", "/nowhere")),
     "manager": (
         ("abnormal", "/manager/abnormal"),
         ("more", "/manager/more"),

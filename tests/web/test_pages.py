@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from fastapi.testclient import TestClient
 
 from ems.district import District
 from ems.points import Quality, Sample
+from ems.store.ageing import OF_HOMES
 from ems.web import create_app
 from ems.web.app import HEADERS
 from ems.web.live import Live
@@ -262,6 +265,22 @@ def test_nothing_inline_and_nothing_from_elsewhere(manager: TestClient, path: st
     assert [a for a in links.addresses if not a.startswith(("/", "?", "#")) or a.startswith("//")] == []
     assert len(links.ids) == len(set(links.ids))
     assert links.headings.count("h1") == 1
+
+
+def test_anybody_may_read_who_answers_for_data_what_is_kept_and_how_long(
+    client: TestClient, tmp_path: Path, district: District
+) -> None:
+    page = text_of(client.get("/privacy?lang=en").text)
+    assert "Association syndicale Smartseille" in page and "dpo@smartseille.example" in page
+    assert OF_HOMES.quarters == timedelta(days=430) and OF_HOMES.days == timedelta(days=3 * 366)
+    assert "Quarter-hours for 14 months, days for 3 years." in page
+    assert "sums of at least 10 homes" in page and "3 place de Fontenoy" in page
+    french = text_of(client.get("/privacy?lang=fr").text)
+    assert "Les quarts d’heure pendant 14 mois, les jours pendant 3 ans." in unescape(french)
+    assert "Ce que vous pouvez demander" in french
+    assert 'href="/privacy' in client.get("/?lang=en").text
+    unnamed = create_app(f"sqlite:///{tmp_path}/site.db", lambda: NOW, replace(district, data_protection=None))
+    assert "It has not been entered yet." in TestClient(unnamed).get("/privacy?lang=en").text
 
 
 def test_a_visit_is_small(client: TestClient) -> None:

@@ -28,6 +28,7 @@ from ems.web.leaks import KINDS as LEAKS
 from ems.web.live import KINDS, SECTIONS
 from ems.web.my_data import PURPOSES
 from ems.web.pages import TABS
+from ems.web.privacy import KEPT
 from ems.web.record import OUTCOMES
 from ems.web.reports import WAYS
 from ems.web.resident import TITLES
@@ -64,6 +65,7 @@ def made_up(district: District) -> set[str]:
     fixed |= {text for *_, text in CHOICES}
     fixed |= {*get_args(Deed), *LOOKS, *SAYINGS.values(), *PURPOSES.values(), *dict(STEPS).values()}
     fixed |= {verdict.value for verdict in Verdict} | CALLED
+    fixed |= {text for line in KEPT for text in (line.what, line.why, line.how_long)}
     names = {n.partition("/")[2].replace("-", " ") for n, a in district.assets.items() if not isinstance(a, Dwelling)}
     names = {n for n in names if not re.fullmatch(r"point \d+", n)}
     return quantities | fixed | names | {"info", "fallback", "alarm", "recovered"}
