@@ -247,24 +247,29 @@ def run(
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Everything but the write; `ems shadow report` says what would have been.")
     ] = False,
+    existing: Annotated[
+        bool,
+        typer.Option("--existing", help="Make no new site: where the folder holds none, its disk is waited for."),
+    ] = False,
 ) -> None:
     """Control the district in real time: read, forecast, plan, write, every quarter-hour, until Ctrl-C."""
     if strict_sqlite and (concern := sqlite_concern()) is not None:
         raise StoreError(concern.text)
     listen = _listen(port, host, tls_cert, tls_key, proxy, origin)
     _provider(oidc, listen)  # said now, not by a page that never comes
+    site = Site(folder)
     if restart:
-        command = [sys.executable, "-m", "ems", *sys.argv[1:], "--no-restart"]
+        if not existing and not Store.is_at(site.store_url):
+            Store.open(site.store_url).close()  # made here or nowhere: a process that is started again finds its site
+        command = [sys.executable, "-m", "ems", *sys.argv[1:], "--no-restart", "--existing"]
         code = asyncio.run(supervised(command, lambda text: err.print(text, style="yellow", highlight=False)))
         sys.exit(code)
     wired = relocate(read_district(buildings), network)
-    site = Site(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     site.clock_file.unlink(missing_ok=True)  # this site lives in real time
 
     async def operate() -> None:
         planner = ChildPlanner(wired, learnt_file=site.folder / LEARNT_FILE)
-        store = Store.open(site.store_url, attempts=1, report=_print_concern)
+        store = Store.open(site.store_url, attempts=1, report=_print_concern, create=not existing)
         async with (
             controlled(
                 wired,
@@ -551,7 +556,8 @@ def web(
         store,
         ClockReader(clock_file, real).now,
         read_district(buildings),
-        None if people is None else People.open(people),
+        # Made only where there is a site: not in the mount point of a disk that is away.
+        None if people is None else People.open(people, create=Store.is_at(store)),
         real.now,
         folder,
         origin=listen.known_as,

@@ -61,7 +61,8 @@ class PatientStore:
         if self._held_since is None:
             self._held_since = at
             state = "is locked" if "locked" in str(busy) else "takes nothing"
-            self.watch.wrong("database-held", "", f"the database {state} ({busy}); readings wait in a file")
+            where = "a file" if self.store.spools else "memory only"
+            self.watch.wrong("database-held", "", f"the database {state} ({busy}); readings wait in {where}")
 
     def _back(self, at: float) -> None:
         if not self.store.takes_writes:

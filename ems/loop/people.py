@@ -69,13 +69,15 @@ class Wishes:
         try:
             mark = self._handover.file.stat()
             seen = (mark.st_mtime_ns, mark.st_ino)
-        except FileNotFoundError:
+        except OSError:
             seen = (0, 0)
-        if seen == self._seen:
+        if seen == self._seen or (seen == (0, 0) and self._is_away()):
             return
         before = self.given_back
         try:
             self._given = self._handover.given()
+        except OSError:  # a disk that goes: what was given back stays so
+            return
         except RequestError as error:  # a file nobody can read says at least that somebody wanted something
             self._given = {DISTRICT: Given("unknown", as_utc(self._hands.now()), str(error))}
         self._seen = seen
@@ -91,6 +93,13 @@ class Wishes:
             for b, g in ((b, self._given.get(b) or self._given[DISTRICT]) for b in sorted(self.given_back))
         }
         self._watch.only("handed-back", texts, "{} is under our control again")
+
+    def _is_away(self) -> bool:
+        """Whether the site's folder is gone, with its disk: nobody took control again because their word is not there.
+
+        This process left a word of its own in it.
+        """
+        return self._handover is not None and bool(self._given) and not self._handover.followed.exists()
 
     async def asked(self, at: datetime) -> Wanted:
         """What residents wish and managers hold. Where that cannot be read nothing is, and it is said."""

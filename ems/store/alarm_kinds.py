@@ -337,14 +337,14 @@ _ALL = (
         Words(
             "Base de données indisponible",
             "Elle est verrouillée, pleine ou absente.",
-            "Les mesures attendent dans un fichier sûr ; rien n'est perdu.",
-            "Chercher qui tient la base, ou libérer de la place.",
+            "Les mesures attendent dans un fichier, ou en mémoire si le disque manque, et seront enregistrées.",
+            "Chercher qui tient la base, libérer de la place, ou rebrancher le disque.",
         ),
         Words(
             "The database is not available",
             "It is locked, full or gone.",
-            "Readings wait in a safe file; nothing is lost.",
-            "Find who holds the database, or free space.",
+            "Readings wait in a file, or in memory where the disk is gone; they are saved when it answers.",
+            "Find who holds the database, free space, or bring the disk back.",
         ),
     ),
     Kind(

@@ -7,6 +7,7 @@ same calls, with a lock time-out.
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import threading
 from collections import deque
@@ -168,6 +169,9 @@ class Database:
 
     A write that finds the database locked is tried `attempts` times, each waiting `busy_timeout_s`; every failed
     attempt is reported, and after the last StoreBusy is raised. On PostgreSQL all tables are in `schema`.
+
+    A SQLite file is made by `migrate` alone, and only with `create`. From then on this and no other database is opened:
+    where its disk went away, an empty folder or an older database may show in its place. That is StoreBusy.
     """
 
     def __init__(
@@ -179,8 +183,12 @@ class Database:
         attempts: int,
         report: Report,
         schema: str = "public",
+        create: bool = True,
     ) -> None:
         self.url = make_url(url)
+        self._create = create
+        self._mark: int | None = None  # SQLite: the number that tells this database from every other
+        self._place: tuple[int, int] | None = (0, 0)  # and the file where it was last seen
         self.schema = schema
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if not self.is_sqlite and self.url.get_backend_name() != "postgresql":
@@ -212,12 +220,14 @@ class Database:
         return _Side(self._postgres_engine(writes=writes), None)
 
     def _sqlite_engine(self, *, writes: bool) -> Engine:
-        uri = f"file:{self.file.absolute()}?mode={'rwc' if writes else 'ro'}"
+        uri = f"file:{self.file.absolute()}?mode="
 
         def connect() -> sqlite3.Connection:
+            may_create = self._create and self._mark is None
+            mode = "ro" if not writes else "rwc" if may_create else "rw"
             # isolation_level None: we say BEGIN ourselves, so that DDL is in the transaction too.
             connection = sqlite3.connect(
-                uri, uri=True, timeout=self.busy_timeout_s, isolation_level=None, check_same_thread=False
+                uri + mode, uri=True, timeout=self.busy_timeout_s, isolation_level=None, check_same_thread=False
             )
             pragmas = ["foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON"]
             if writes:
@@ -225,6 +235,8 @@ class Database:
             else:
                 pragmas += ["query_only=ON", "wal_autocheckpoint=0"]
             try:
+                if self._mark is not None and _mark(connection) != self._mark:
+                    raise _another(self.file)
                 for pragma in pragmas:
                     connection.execute(f"PRAGMA {pragma}")
             except sqlite3.Error:
@@ -256,6 +268,7 @@ class Database:
             raise StoreError(f"{what}: the store was opened read-only")
         tries = self.attempts if attempts is None else attempts
         with self._turn:
+            self.look(what)
             for attempt in range(1, tries + 1):
                 try:
                     result = self._writer.transact(work)
@@ -313,7 +326,7 @@ class Database:
 
         `steps` is the folder beside this file that holds the migrations.
         """
-        if self.is_sqlite:
+        if self.is_sqlite and self._create:
             self.file.parent.mkdir(parents=True, exist_ok=True)
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / steps).replace("%", "%%"))
@@ -330,17 +343,71 @@ class Database:
                     f"{self.url}: its tables are of version {current}, which this program does not know; "
                     "it was written by a newer one. Use that one, or restore a back-up."
                 )
+            if current is None and not self._create:
+                raise StoreBusy(
+                    "open", 0.0, f"there is no site in {self.url.database}; the disk it is on may be missing"
+                )
             if current != head:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+            if self.is_sqlite and not fetch_all(connection, "PRAGMA user_version")[0][0]:
+                fetch_all(connection, f"PRAGMA user_version={secrets.randbelow(2**31 - 1) + 1}")
 
         self.write("migrate", upgrade)
+        if self.is_sqlite:
+            self._place = self._found()
+            self._mark = self.read("which database", lambda c: fetch_all(c, "PRAGMA user_version"))[0][0]
+
+    def look(self, what: str) -> None:
+        """Raises StoreBusy unless our SQLite file is where it was: what an open connection writes to a file that was
+        moved or hidden nobody finds again. A file that came back is opened anew. Costs one look at the folder.
+        """
+        try:
+            place = self._found()
+            if place is None:
+                raise StoreBusy(what, 0.0, f"there is no {self.url.database}; the disk it is on may be missing")
+            if place != self._place:
+                self.close()
+                self.read(what, lambda c: fetch_all(c, "PRAGMA user_version"))
+                self._place = place
+        except StoreBusy as busy:
+            self.takes_writes = False
+            self.report(Concern("store-busy", str(busy)))
+            raise
+
+    def is_there(self) -> bool:
+        """The same as an answer."""
+        try:
+            self.look("look for the database")
+        except StoreBusy:
+            return False
+        return True
+
+    def _found(self) -> tuple[int, int] | None:
+        """Which file is in the place of ours; None when there is none. PostgreSQL's is always the same."""
+        if not self.is_sqlite or (self._mark is None and self._create):
+            return self._place
+        try:
+            state = self.file.stat()
+        except OSError:
+            return None
+        return state.st_dev, state.st_ino
 
     def close(self) -> None:
         """Close every connection; the last one writes the log back into the file."""
         self._readers.close()
         if self._writer is not None:
             self._writer.close()
+
+
+def _mark(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _another(file: Path) -> sqlite3.Error:
+    error = sqlite3.OperationalError(f"another database is in the place of {file}; the disk it is on may be missing")
+    error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+    return error
 
 
 def execute_many(connection: Connection, sql: str, rows: Rows) -> int:

@@ -148,17 +148,32 @@ class People:
         self._nobody = self._hasher.hash("nobody's password")  # so that an unknown name takes as long as a known one
 
     @classmethod
-    def open(cls, url: str, *, report: Report = _silent, busy_timeout_s: float = 2.0, attempts: int = 3) -> People:
+    def open(
+        cls,
+        url: str,
+        *,
+        report: Report = _silent,
+        busy_timeout_s: float = 2.0,
+        attempts: int = 3,
+        create: bool = True,
+    ) -> People:
         """Open and bring the tables to the newest form. A new SQLite file is readable by its owner alone.
 
-        `url` is sqlite:///FILE or postgresql+psycopg://HOST/NAME, where the tables are in a schema `people`.
+        `url` is sqlite:///FILE or postgresql+psycopg://HOST/NAME, where the tables are in a schema `people`. Without
+        `create`, StoreBusy where there is no database yet.
         """
         database = Database(
-            url, read_only=False, busy_timeout_s=busy_timeout_s, attempts=attempts, report=report, schema="people"
+            url,
+            read_only=False,
+            busy_timeout_s=busy_timeout_s,
+            attempts=attempts,
+            report=report,
+            schema="people",
+            create=create,
         )
         people = cls(database)
         try:
-            if database.is_sqlite:
+            if database.is_sqlite and create:
                 database.file.parent.mkdir(parents=True, exist_ok=True)
                 database.file.touch(mode=0o600)
             database.migrate("people_migrations")

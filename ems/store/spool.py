@@ -11,6 +11,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ems.points import Quality
@@ -26,13 +27,21 @@ class Spool:
         self.path = path
         self.rows = 0  # waiting
         self._whole = 0  # bytes up to the end of the last whole frame
-        for frame, end in self._scan():
-            self.rows += len(frame)
-            self._whole = end
+        self.look()
+
+    def look(self) -> int:
+        """How many rows wait: counted anew when the file is not as we left it, as one that is gone or came back."""
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size != self._whole:
+            found = [(len(frame), end) for frame, end in self._scan()]  # before anything is forgotten: it may fail
+            self.rows = sum(count for count, _ in found)
+            self._whole = found[-1][1] if found else 0
+        return self.rows
 
     def append(self, rows: Sequence[Row]) -> None:
         """Keep rows. When this returns they are on the disk; OSError leaves what was there before."""
         payload = zlib.compress(json.dumps([(p, at, value, q.value) for p, at, value, q in rows]).encode(), 1)
+        self.look()
         new = not self.path.exists()
         with self.path.open("r+b" if not new else "w+b") as file:
             file.seek(self._whole)
@@ -50,7 +59,7 @@ class Spool:
         self.rows += len(rows)
 
     def frames(self) -> Iterator[list[Row]]:
-        """The deliveries that wait, in their order."""
+        """The deliveries that wait, in their order. OSError when they cannot be read now."""
         for frame, _ in self._scan():
             yield frame
 
@@ -62,6 +71,8 @@ class Spool:
             while len(head := file.read(_HEAD.size)) == _HEAD.size:
                 length, crc = _HEAD.unpack(head)
                 payload = file.read(length)
+                if not length:  # zeros, as a power cut may leave at the end of a file
+                    return
                 if len(payload) < length or zlib.crc32(payload) != crc:
                     return
                 rows = json.loads(zlib.decompress(payload))
@@ -70,8 +81,9 @@ class Spool:
     def clear(self) -> None:
         """Everything is in the database."""
         self.path.unlink(missing_ok=True)
-        _sync_folder(self.path.parent)
         self.rows = self._whole = 0
+        with suppress(OSError):  # not on disk, it comes back after a power cut, and is saved once more: nothing changes
+            _sync_folder(self.path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

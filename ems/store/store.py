@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
 
 from ems.points import Quality, Sample
 from ems.series import Floats, History
@@ -78,15 +78,19 @@ class Store:
         attempts: int = 8,
         retain_days: int = 40,
         spool: Path | None = None,
+        create: bool = True,
     ) -> Store:
         """Open for writing and bring the tables to the newest form.
 
         `url` is sqlite:///FILE or postgresql+psycopg://HOST/NAME. `report` hears of every Concern: a database held by
         somebody else, a refused reading, a conflict; what is known at once also stands in `concerns`. A write waits
         `attempts` times `busy_timeout_s`, then raises StoreBusy. Decisions are kept `retain_days`. `spool` is the file
-        for readings that cannot be saved now: beside a SQLite database unless told; on PostgreSQL give one.
+        for readings that cannot be saved now: beside a SQLite database unless told; on PostgreSQL give one. Without
+        `create`, StoreBusy where there is no database yet.
         """
-        database = Database(url, read_only=False, busy_timeout_s=busy_timeout_s, attempts=attempts, report=report)
+        database = Database(
+            url, read_only=False, busy_timeout_s=busy_timeout_s, attempts=attempts, report=report, create=create
+        )
         if spool is None and database.is_sqlite:
             spool = database.file.with_name(database.file.name + ".spool")
         store = cls(database, retain_days=retain_days, spool=spool)
@@ -107,6 +111,12 @@ class Store:
         return cls(
             Database(url, read_only=True, busy_timeout_s=busy_timeout_s, attempts=1, report=_silent), retain_days=0
         )
+
+    @staticmethod
+    def is_at(url: str) -> bool:
+        """Whether there is a SQLite file; of PostgreSQL, which answers for itself, True."""
+        parts = make_url(url)
+        return parts.get_backend_name() != "sqlite" or Path(str(parts.database)).exists()
 
     def stamp(self) -> tuple[int, ...] | None:
         """Changes whenever anything in the database does; None where that cannot be told (PostgreSQL)."""
@@ -139,6 +149,11 @@ class Store:
         """Readings kept but not yet in the database, because it took none: in the spool, or at worst in memory."""
         return len(self._unspooled) + (0 if self._spool is None else self._spool.rows)
 
+    @property
+    def spools(self) -> bool:
+        """Whether readings that the database does not take now wait on a disk, and not in memory alone."""
+        return not self._unspooled and self._database.is_there()
+
     def save_readings(self, rows: Iterable[readings.Row]) -> int:
         """Keep readings (point, start of the quarter-hour in epoch s, value, quality). Returns how many are new.
 
@@ -148,6 +163,7 @@ class Store:
         arriving = readings.checked(rows, self._database.report)
         with self._saving:
             try:
+                self._database.look("save readings")  # where it is gone its spool is too, and comes back with it
                 new = self._drain()
             except StoreBusy:
                 self._put_by(list(arriving))
@@ -163,11 +179,19 @@ class Store:
     def _drain(self) -> int:
         """What waits, oldest first: the spool, then what did not even fit there."""
         new = 0
-        if self._spool is not None and self._spool.rows:
-            for frame in self._spool.frames():
-                for first in range(0, len(frame), _BATCH):
-                    new += self._save(frame[first : first + _BATCH])
-            self._spool.clear()
+        if self._spool is not None:
+            waiting = self._spool.rows
+            try:
+                if self._spool.look() < waiting:
+                    lost = f"{waiting - self._spool.rows} readings: {self._spool.path} is not as it was left"
+                    self._database.report(Concern("readings-lost", lost))
+                for frame in self._spool.frames():
+                    for first in range(0, len(frame), _BATCH):
+                        new += self._save(frame[first : first + _BATCH])
+                if self._spool.rows:
+                    self._spool.clear()
+            except OSError as error:  # they go on waiting there; what comes now need not
+                self._database.report(Concern("spool-failed", f"{waiting} readings wait in the spool: {error}"))
         while self._unspooled:
             batch = list(islice(self._unspooled, _BATCH))
             new += self._save(batch)
@@ -187,18 +211,24 @@ class Store:
         """Onto the disk; and if that is full too, into memory, where a power cut would take them."""
         if not rows:
             return
-        if self._spool is not None and not self._unspooled:
+        # Beside a database that is away there is no disk, or another one, which the right one hides when it is back.
+        if self._spool is not None and not self._unspooled and self._database.is_there():
             try:
                 self._spool.append(rows)
                 return
             except OSError as error:
-                self._database.report(Concern("spool-failed", f"{len(rows)} readings wait in memory only: {error}"))
+                self._say_in_memory(rows, str(error))
+        elif not self._database.is_there():
+            self._say_in_memory(rows, f"there is no {self._database.url.database}")
         self._unspooled.extend(rows)
         lost = len(self._unspooled) - _BACKLOG
         if lost > 0:
             for _ in range(lost):
                 self._unspooled.popleft()
             self._database.report(Concern("readings-lost", f"{lost} readings: memory holds {_BACKLOG}"))
+
+    def _say_in_memory(self, rows: list[readings.Row], why: str) -> None:
+        self._database.report(Concern("spool-failed", f"{len(rows)} readings wait in memory only: {why}"))
 
     def save_series(self, series: Iterable[tuple[str, Slots, Floats]]) -> int:
         """Keep whole series, for weeks of history: (point, quarter-hours, values). Returns how many are new.

@@ -406,6 +406,53 @@ def test_a_database_that_is_held_for_an_hour_is_one_alarm_and_the_inbox_waits(
     asyncio.run(hold())
 
 
+def test_a_disk_that_is_away_for_an_hour_costs_no_reading_and_takes_nothing_from_people(
+    district: District, tmp_path: Path
+) -> None:
+    """Its empty mount point shows meanwhile: no database, and no word of the building that was handed back."""
+    disk, away = tmp_path / "disk", tmp_path / "away"
+    site = Site(district, disk)
+    point = next(p for p, w in sorted(district.wires.items()) if p.endswith("_c") and not w.writable)
+
+    async def go() -> None:
+        control = site.control()
+        control.patient.settings = replace(control.settings, patience=timedelta(0))
+        await control.start()
+
+        async def tick(minute: int) -> None:
+            site.world.advance(WINTER + timedelta(minutes=minute))
+            await control.wishes.follow()
+            await control.tick(WINTER + timedelta(minutes=minute))
+
+        await tick(0)
+        Handover(disk).give("mistral", "lea", control.clock.now(), "boiler")
+        await tick(1)
+        assert control.wishes.given_back == {"mistral"}
+        control.store._database.close()  # as after an I/O error
+        disk.rename(away)
+        disk.mkdir()
+        for minute in range(2, 62):
+            await tick(minute)
+            assert control.wishes.given_back == {"mistral"}
+        said = control.watch.standing["database-held", ""]
+        assert "may be missing" in said and said.endswith("wait in memory only")
+        assert not (disk / "site.db").exists()
+        disk.rename(tmp_path / "hidden")
+        away.rename(disk)
+        for minute in range(62, 92):
+            await tick(minute)
+        assert control.wishes.given_back == {"mistral"}
+        assert "mistral" not in {p.partition("/")[0] for p in site.link.standing}
+        assert ("database-held", "") not in control.watch.standing
+        assert control.totals.plans == 3  # at the start, and of the two quarter-hours since
+        control.store.close()
+
+    asyncio.run(go())
+    with Store.read_only(site.url) as store:
+        found = store.history([point], Slots(WINTER, 6)).values[point]
+    assert not np.isnan(found).any()
+
+
 def test_without_the_peoples_database_the_loop_keeps_its_pace(district: District, tmp_path: Path) -> None:
     site = Site(district, tmp_path)
     with Store.open(site.url) as store:

@@ -60,6 +60,22 @@ def test_a_held_database_at_the_start_is_no_reason_to_give_up(tmp_path: Path) ->
     assert "database is locked" in ended.stderr
 
 
+def test_a_site_that_is_expected_is_waited_for_and_not_made(tmp_path: Path) -> None:
+    """As after a restart of the control process while the disk of the site is away: its mount point is empty."""
+    (tmp_path / "site").mkdir()
+    place = ["--folder", str(tmp_path / "site"), "--buildings", str(copy_small_district(tmp_path)), "--port", "0"]
+    run = [sys.executable, "-m", "ems", "run", *place, "--no-restart", "--existing"]
+    ended = subprocess.run(run, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == BUSY, ended.stderr
+    assert "the disk it is on may be missing" in ended.stderr
+    assert list((tmp_path / "site").iterdir()) == []
+
+
+def test_the_service_makes_no_site() -> None:
+    unit = (Path(__file__).parents[2] / "deploy" / "ems.service").read_text()
+    assert "ems run --existing" in unit
+
+
 def test_a_log_on_a_full_disk_ends_nothing() -> None:
     program = "from ems.__main__ import err; [err.print('a line') for _ in range(3)]; print(len(err._buffer))"
     with Path("/dev/full").open("w") as full:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ems.points import Quality
-from ems.store import Concern, Store, StoreBusy, StoreError
+from ems.store import Concern, People, Store, StoreBusy, StoreError
 from ems.store.database import fetch_all
 from ems.store.spool import Row, Spool
 
@@ -118,6 +118,121 @@ def test_readings_of_storage_that_vanished_wait_in_memory(tmp_path: Path) -> Non
         away.rename(disk)
         assert store.save_readings([row(2)]) == 2
         assert store.count_readings() == 3
+
+
+@pytest.mark.parametrize("in_its_place", ["nothing", "an empty database", "an older site"])
+def test_an_empty_mount_point_is_not_the_disk(tmp_path: Path, in_its_place: str) -> None:
+    """Where a disk goes away its mount point shows: no database is made there, and no other one is written to."""
+    disk, away, said = tmp_path / "disk", tmp_path / "away", list[Concern]()
+    url = f"sqlite:///{disk / 'site.db'}"
+    with Store.open(url, busy_timeout_s=0.01, attempts=1, report=said.append) as store:
+        store.save_readings([row(0)])
+        other = hold(disk / "site.db")
+        with pytest.raises(StoreBusy):
+            store.save_readings([row(1)])  # waits in the spool on that disk
+        other.close()
+        store._database.close()  # as after an I/O error
+        disk.rename(away)
+        disk.mkdir()
+        if in_its_place == "an empty database":
+            sqlite3.connect(disk / "site.db").close()
+            (disk / "site.db").touch()
+        elif in_its_place == "an older site":
+            Store.open(url).close()
+        there = sorted(path.name for path in disk.iterdir())
+        for slot in (2, 3):
+            with pytest.raises(StoreBusy):
+                store.save_readings([row(slot)])
+        with pytest.raises(StoreBusy):
+            store.save_decision(1, {})
+        with pytest.raises(StoreBusy):
+            store.count_readings()
+        assert store.backlog == 3
+        if in_its_place == "nothing":
+            assert sorted(path.name for path in disk.iterdir()) == there  # neither a database nor a spool
+            assert "spool-failed" in {c.name for c in said}
+        disk.rename(tmp_path / "hidden")
+        away.rename(disk)
+        assert store.save_readings([row(4)]) == 4
+        assert (store.backlog, store.count_readings()) == (0, 5)
+
+
+def test_a_file_that_was_moved_away_takes_no_readings(tmp_path: Path, url: str) -> None:
+    with Store.open(url, attempts=1) as store:
+        store.save_readings([row(0)])
+        (tmp_path / "site.db").rename(tmp_path / "moved.db")  # its connections are open still
+        with pytest.raises(StoreBusy, match="there is no"):
+            store.save_readings([row(1)])
+        (tmp_path / "moved.db").rename(tmp_path / "site.db")
+        assert store.save_readings([]) == 1
+
+
+def test_what_is_expected_is_not_made(tmp_path: Path, url: str) -> None:
+    with pytest.raises(StoreBusy, match="disk"):
+        Store.open(url, create=False)
+    with pytest.raises(StoreBusy, match="disk"):
+        People.open(f"sqlite:///{tmp_path / 'people.db'}", create=False)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "site.db").touch()
+    with pytest.raises(StoreBusy, match="disk"):
+        Store.open(url, create=False)
+    Store.open(url).close()
+    Store.open(url, create=False).close()
+
+
+def test_a_spool_whose_folder_went_with_the_last_row_ends_nothing(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.open(url, busy_timeout_s=0.01, attempts=1) as store:
+        other = hold(tmp_path / "site.db")
+        with pytest.raises(StoreBusy):
+            store.save_readings([row(0)])
+        other.close()
+
+        def is_gone(folder: Path) -> None:
+            raise FileNotFoundError(2, "No such file or directory", str(folder))
+
+        monkeypatch.setattr("ems.store.spool._sync_folder", is_gone)
+        assert store.save_readings([row(1)]) == 2
+        assert store.backlog == 0
+
+
+def test_a_spool_that_cannot_be_read_waits_and_holds_nobody_up(tmp_path: Path, url: str) -> None:
+    said: list[Concern] = []
+    spool, away = tmp_path / "site.db.spool", tmp_path / "away"
+    with Store.open(url, busy_timeout_s=0.01, attempts=1, report=said.append) as store:
+        other = hold(tmp_path / "site.db")
+        with pytest.raises(StoreBusy):
+            store.save_readings([row(0)])
+        other.close()
+        spool.rename(away)
+        spool.mkdir()  # reading it is an error
+        assert store.save_readings([row(1)]) == 1
+        assert (store.backlog, said[-1].name) == (1, "spool-failed")
+        spool.rmdir()
+        away.rename(spool)
+        assert store.save_readings([row(2)]) == 2
+        assert store.backlog == 0
+
+
+def test_a_spool_that_somebody_removed_is_said_once(tmp_path: Path, url: str) -> None:
+    said: list[Concern] = []
+    with Store.open(url, busy_timeout_s=0.01, attempts=1, report=said.append) as store:
+        other = hold(tmp_path / "site.db")
+        with pytest.raises(StoreBusy):
+            store.save_readings([row(0)])
+        other.close()
+        (tmp_path / "site.db.spool").unlink()
+        assert store.save_readings([row(1)]) == 1
+        assert store.save_readings([row(2)]) == 1
+    assert [c.name for c in said].count("readings-lost") == 1
+
+
+def test_zeros_at_the_end_of_a_spool_are_no_frame(tmp_path: Path) -> None:
+    Spool(tmp_path / "s").append([row(0)])
+    with (tmp_path / "s").open("ab") as file:
+        file.write(bytes(64))  # what some file systems leave after a power cut
+    assert list(Spool(tmp_path / "s").frames()) == [[row(0)]]
 
 
 def test_a_site_that_never_ran_has_no_store_yet(tmp_path: Path) -> None:
