@@ -29,7 +29,7 @@ from ems.web.chart import Band, Line, draw
 from ems.web.consumption import today
 from ems.web.figures import Figure, marks, ticks
 from ems.web.pages import Pages, Visit
-from ems.web.words import Words
+from ems.web.words import Words, said
 
 DAYS = 7  # before today, judged
 WEEK = 7 * 96
@@ -188,7 +188,7 @@ def meters(pages: Pages, visit: Visit, points: Sequence[str], issued: Issued) ->
                 ),
                 score(expected[:, : at[DAYS]], truth[: at[DAYS]], naive[: at[DAYS]]),
                 "" if last is None else told(last.model, visit.words),
-                "" if last is None else last.fallback,
+                "" if last is None else said(last.fallback, visit.words.language),
                 tuple(changes(issues[point], slots, pages, visit.words)),
             )
         )

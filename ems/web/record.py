@@ -18,7 +18,7 @@ from ems.district import District
 from ems.district.electricity import EVERYTHING, SUM
 from ems.market import prices
 from ems.slots import SLOT, Slots
-from ems.web.words import typeset
+from ems.web.words import said, typeset
 
 Mode = Literal["none", "controlling", "degraded", "unplanned", "lost", "shadow"]
 
@@ -352,7 +352,7 @@ class Record:
     # Words
 
     def public(self, text: str) -> str:
-        """The half of a text in this language; of one about a home or a car only that it is, and where."""
+        """A text of the control process in this language; of one about a home or a car only that it is, and where."""
         french, found, english = text.partition(_TWO_LANGUAGES)
         if found:
             text = _printed(french, "fr") if self.language == "fr" else english
@@ -361,7 +361,7 @@ class Record:
                 label = self.district.buildings[building].label
                 text = f"{label.fr} : concerne une personne" if self.language == "fr" else f"{label.en}: about a person"
                 break
-        return typeset(text, self.language)
+        return typeset(said(text, self.language), self.language)
 
     def _in_language(self, told: Mapping[str, Any]) -> str:
         return self.public(str(told.get(self.language) or told.get("en") or told.get("fr") or ""))

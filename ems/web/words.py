@@ -26,15 +26,44 @@ _FIRST = re.compile(r"\bd\b")  # the day of a month: French counts its first as 
 
 
 @cache
-def catalogue(language: str) -> dict[str, str]:
-    """English text -> text in `language`; empty for English."""
+def catalogue(language: str, context: str | None = None) -> dict[str, str]:
+    """English text -> text in `language`; empty for English. `context`: "control" for what the control process says."""
     file = _FOLDER / f"{language}.po"
     if not file.exists():
         return {}
     with file.open("rb") as stream:
         return {
-            str(m.id): typeset(str(m.string), language) for m in read_po(stream, locale=language) if m.id and m.string
+            str(m.id): typeset(str(m.string), language)
+            for m in read_po(stream, locale=language)
+            if m.id and m.string and m.context == context
         }
+
+
+def said(text: str, language: str) -> str:
+    """What the control process said, which writes English, in `language`: clause by clause, as far as they are known.
+
+    What stands in the places of a clause is told the same way: there may be a reason within a reason.
+    """
+    return "; ".join(_clause(clause, language) for clause in _BETWEEN_CLAUSES.split(text))
+
+
+def _clause(text: str, language: str) -> str:
+    for pattern, template in _patterns(language):
+        if found := pattern.fullmatch(text):
+            return template.format(**{name: said(value, language) for name, value in found.groupdict().items()})
+    return text
+
+
+@cache
+def _patterns(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple(
+        (re.compile(_PLACE.sub(r"(?P<\1>.+)", re.escape(english)), re.DOTALL), there)
+        for english, there in catalogue(language, "control").items()
+    )
+
+
+_PLACE = re.compile(r"\\{(\w+)\\}")  # escaped, as in a pattern
+_BETWEEN_CLAUSES = re.compile(r"; (?![^()]*\))")  # not within brackets
 
 
 # What French printers do that keyboards do not: the curved apostrophe, and no line that begins with a sign or a unit.

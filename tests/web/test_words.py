@@ -37,7 +37,7 @@ from ems.web.settings import ROOMS, VALUES
 from ems.web.staff import ROLE_NAMES
 from ems.web.usual import Verdict
 from ems.web.warmth import CALLED, STEPS
-from ems.web.words import Words, catalogue, chosen, plain, typeset
+from ems.web.words import Words, catalogue, chosen, plain, said, typeset
 
 WEB = Path(__file__).parents[2] / "ems" / "web"
 FRENCH = Words("fr", ZoneInfo("Europe/Paris"))
@@ -83,8 +83,41 @@ def test_no_text_is_left_over(district: District) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        (
+            "no plan (UnbelievableError: the answer is for 22:30, asked was 23:30); the last plan is of "
+            "2026-10-23 23:15, too old; fixed rules hold",
+            "pas de plan (la réponse est pour 22:30, on attendait 23:30); le dernier plan date du 2026-10-23 23:15, "
+            "trop ancien; des règles fixes s’appliquent",
+        ),
+        # What a library said stays as it is; its semicolon ends no clause.
+        ("no plan (OSError: a; b); the last one is followed", "pas de plan (OSError: a; b); le précédent est suivi"),
+        (
+            "weather forecast: weather forecast w.json is 30 h old; at most 26 h are trusted; "
+            "climatology and persistence stand in",
+            "prévision météo\u00a0: le fichier w.json date de 30\u00a0h; on se fie à 26\u00a0h au plus; "
+            "climatologie et persistance la remplacent",
+        ),
+        ("something new", "something new"),
+    ],
+)
+def test_what_the_control_process_says_is_told_in_french_as_far_as_it_is_known(english: str, french: str) -> None:
+    assert typeset(said(english, "fr"), "fr") == french
+    assert said(english, "en") == english
+
+
+def test_what_is_translated_of_the_control_process_is_what_it_says() -> None:
+    code = " ".join(p.read_text(encoding="utf-8") for p in WEB.parent.rglob("*.py") if WEB not in p.parents)
+    code = re.sub(r'"\s*\n\s*f?"', "", code)  # a text over two lines
+    for english in catalogue("fr", "control"):
+        for part in re.split(r"{\w+}", re.sub(r"^\w+Error: ", "", english)):
+            assert part in code, english
+
+
 def test_places_to_fill_in_are_the_same() -> None:
-    for english, french in catalogue("fr").items():
+    for english, french in (catalogue("fr") | catalogue("fr", "control")).items():
         assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", french)), english
 
 
