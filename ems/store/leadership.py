@@ -94,10 +94,11 @@ class Leadership:
     def renew(self, lease: Lease, now: datetime, lasts: timedelta = LASTS) -> Lease:
         """Prolong it. Raises LeadershipLost when another fence stands: then stop at once.
 
-        A lock that went with a restarted server is taken again; if somebody else has it, leadership is lost.
+        A lock that went with a restarted server is taken again, however many renewals it took; if somebody else has it,
+        leadership is lost.
         """
         expires_at = as_utc(now) + lasts
-        if self._session is not None and not self._locked():
+        if not self._locked():  # also where the last renewal could not take it again
             raise LeadershipLost(f"the lock of {lease.owner} is gone, and another process holds it: stop")
 
         def write(connection: Connection) -> None:
@@ -162,10 +163,11 @@ class Leadership:
         )
         try:
             connection = engine.connect()
+            locked = connection.execute(text("SELECT pg_try_advisory_lock(:n)"), {"n": _ADVISORY_LOCK}).scalar()
         except OperationalError as error:
             engine.dispose()
             raise StoreBusy("take the lock", _CONNECT_S, str(error.orig).strip()) from error
-        if connection.execute(text("SELECT pg_try_advisory_lock(:n)"), {"n": _ADVISORY_LOCK}).scalar():
+        if locked:
             self._session = (engine, connection)
             return True
         connection.close()

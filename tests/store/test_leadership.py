@@ -8,12 +8,13 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from threading import Event
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 
 from ems.command import Command
-from ems.store import HeldBy, LeadershipLost, Lease, Store
+from ems.store import HeldBy, LeadershipLost, Lease, Store, StoreBusy, leadership
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 
@@ -43,7 +44,7 @@ def test_a_leader_that_lost_its_lock_is_fenced(any_url: str) -> None:
         assert isinstance(first, Lease)
         one.leadership.close()  # as if its process had died, but it goes on
         assert isinstance(two.leadership.take("two", NOW), Lease)
-        with pytest.raises(LeadershipLost, match="two leads with 2"):
+        with pytest.raises(LeadershipLost, match="another process holds it"):
             one.leadership.renew(first, NOW)
         with pytest.raises(LeadershipLost):
             one.journal.commit_intents([Command("k", "a/b/limit_a", 1.0, NOW + timedelta(minutes=15))], first.fence)
@@ -70,6 +71,45 @@ def test_a_lock_that_went_with_the_server_is_taken_again(postgres_url: str) -> N
         assert end_locks(postgres_url) == 1
         renewed = one.leadership.renew(lease, NOW + timedelta(seconds=30))
         assert renewed.fence == lease.fence
+        assert isinstance(two.leadership.take("two", NOW + timedelta(seconds=31)), HeldBy)
+
+
+def dead_server(*_: object, **__: object) -> Engine:
+    return create_engine("postgresql+psycopg://127.0.0.1:1/nobody", connect_args={"connect_timeout": 1})
+
+
+class Ending:
+    """An engine whose server goes down between the connection and the first word."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def connect(self) -> Connection:
+        connection = self.engine.connect()
+        connection.connection.driver_connection.close()  # type: ignore[union-attr]
+        return connection
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+@pytest.mark.parametrize("when", ["it is away", "it goes down once more"])
+def test_a_server_that_is_away_for_a_renewal_costs_no_lock(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    def ending(*args: Any, **kwargs: Any) -> Ending:
+        return Ending(create_engine(*args, **kwargs))
+
+    with Store.open(postgres_url) as one, Store.open(postgres_url) as two:
+        lease = one.leadership.take("one", NOW)
+        assert isinstance(lease, Lease)
+        assert end_locks(postgres_url) == 1
+        with monkeypatch.context() as patched, pytest.raises(StoreBusy, match="take the lock"):
+            patched.setattr(leadership, "create_engine", dead_server if when == "it is away" else ending)
+            one.leadership.renew(lease, NOW + timedelta(seconds=10))
+        lease = one.leadership.renew(lease, NOW + timedelta(seconds=20))
+        assert end_locks(postgres_url) == 1  # it was taken again
+        lease = one.leadership.renew(lease, NOW + timedelta(seconds=30))
         assert isinstance(two.leadership.take("two", NOW + timedelta(seconds=31)), HeldBy)
 
 
