@@ -8,20 +8,23 @@ import multiprocessing
 import os
 import resource
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from ems import defaults
-from ems.campaign.course import START, Outcome, run_course
+from ems.campaign.course import Outcome, run_course
 from ems.campaign.defects import DEFECTS, hunt
 from ems.campaign.kills import kill_everywhere
 from ems.campaign.leaders import lead_everywhere
 from ems.campaign.power_cuts import cut_power
+from ems.campaign.record import Asked, Record, RecordError, findings
 from ems.loop.clock import RealClock
 
 DAYS_PER_COURSE = 5.0
@@ -37,35 +40,37 @@ FULL_SIZE = typer.Option("--full-size", help="The district that ships, with ever
 AsJson = Annotated[bool, typer.Option("--json", help="End with one JSON line of figures.")]
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One course that is to be run, by whichever process."""
-
-    seed: int
-    days: float
-    real: bool
-    full_size: bool
-
-    def run(self, keep: Iterable[int] | None = None) -> Outcome:
-        """The course; `keep`: with these of its troubles only."""
-        buildings = defaults.folder("buildings") if self.full_size else None
-        return run_course(self.seed, self.days, real=self.real, keep=keep, buildings=buildings)
-
-
 def run_swarm(
-    days: float, length: float, seed: int, *, real: bool = False, full_size: bool = False, jobs: int = 1
+    days: float,
+    length: float,
+    seed: int,
+    *,
+    real: bool = False,
+    full_size: bool = False,
+    jobs: int = 1,
+    record: Record | None = None,
 ) -> Iterator[Outcome]:
     """Courses of `length` days until they make `days`, seed after seed, and as they come; `jobs` at a time.
 
-    `full_size`: in the district that ships instead of small ones.
+    `full_size`: in the district that ships instead of small ones. What stands in `record` is not run again.
     """
     count = math.ceil(days / length - 1e-9)
     asked = [Asked(seed + number, length, real, full_size) for number in range(count)]
-    if jobs == 1 or count < 2:
+    known = {} if record is None else record.known
+    yield from [known[a] for a in asked if a in known]
+    missing = [a for a in asked if a not in known]
+    for one, outcome in zip(missing, _run(missing, jobs), strict=True):
+        if record is not None:
+            record.take(one, outcome)
+        yield outcome
+
+
+def _run(asked: list[Asked], jobs: int) -> Iterator[Outcome]:
+    if jobs == 1 or len(asked) < 2:
         yield from map(Asked.run, asked)
         return
     # Spawned: a process forked from one with threads may hang.
-    with ProcessPoolExecutor(min(jobs, count), mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(jobs, len(asked)), mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(Asked.run, asked)
 
 
@@ -74,8 +79,8 @@ def full_days_of(days: float) -> float:
     return DAYS_PER_COURSE * (days * FULL_SIZE_SHARE // DAYS_PER_COURSE)
 
 
-def summary(outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
-    """The figures of some courses, which took `seconds` altogether."""
+def summary(outcomes: list[Outcome], seconds: float, recalled_days: float = 0.0) -> dict[str, Any]:
+    """The figures of some courses, which took `seconds` altogether but for those recalled from a record."""
     days, cpu_s = sum(o.days for o in outcomes), sum(o.cpu_s for o in outcomes)
     return {
         "days": days,
@@ -90,7 +95,7 @@ def summary(outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
         "readings": sum(o.readings for o in outcomes),
         "ways": dict(sum((o.ways for o in outcomes), Counter())),
         "readings_since_backup": sum(o.since_backup for o in outcomes),
-        "days_per_minute": round(60 * days / seconds, 1) if seconds else 0.0,
+        "days_per_minute": round(60 * (days - recalled_days) / seconds, 1) if seconds else 0.0,
         "days_per_cpu_minute": round(60 * days / cpu_s, 1) if cpu_s else 0.0,
         "failing_seeds": [o.seed for o in outcomes if o.violations or o.lost_readings or o.missed],
     }
@@ -108,34 +113,44 @@ def faults(
             min=0, help="Days of the district that ships, half a minute each; left out: 3 in 1000, whole courses."
         ),
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Keep each course in this file, and go on where it ends: ten thousand days take hours."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """A swarm of small districts, and the one that ships, in which something is always broken; then all heals."""
-    swarms = {
-        "stub": run_swarm(days * (1 - real_share), DAYS_PER_COURSE, seed, jobs=jobs),
-        "real": run_swarm(days * real_share, REAL_DAYS, seed + 100_000, real=True, jobs=jobs),
-        "full_size": run_swarm(
-            full_days_of(days) if full_days is None else full_days,
-            DAYS_PER_COURSE,
-            seed + 200_000,
-            full_size=True,
-            jobs=jobs,
-        ),
+    try:
+        record = Record(resume)
+    except (RecordError, OSError) as error:
+        raise typer.BadParameter(str(error), param_hint="--resume") from error
+    whole = full_days_of(days) if full_days is None else full_days
+    parts = {
+        "stub": (days * (1 - real_share), DAYS_PER_COURSE, seed),
+        "real": (days * real_share, REAL_DAYS, seed + 100_000),
+        "full_size": (whole, DAYS_PER_COURSE, seed + 200_000),
     }
     figures: dict[str, Any] = {"campaign": "faults"}
-    for name, swarm in swarms.items():
-        begun = RealClock().now()
+    for name, (length, each, first) in parts.items():
+        swarm = run_swarm(
+            length, each, first, real=name == "real", full_size=name == "full_size", jobs=jobs, record=record
+        )
+        begun, recalled = RealClock().now(), {id(outcome) for outcome in record.known.values()}
         outcomes: list[Outcome] = []
-        for outcome in swarm:
-            outcomes.append(outcome)
-            for line in outcome.log:
-                if line.startswith(f"{START.year}-"):
+        with Bar(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:g} of {task.total:g} days"),
+                 TimeRemainingColumn(), console=err, disable=not err.is_terminal) as bar:  # fmt: skip
+            task = bar.add_task(name.replace("_", " "), total=length)
+            for outcome in swarm:
+                outcomes.append(outcome)
+                bar.advance(task, outcome.days)
+                for line in findings(outcome):
                     err.print(f"seed {outcome.seed}: {line}", highlight=False)
-        figures[name] = summary(outcomes, (RealClock().now() - begun).total_seconds())
-    parts = [figures[name] for name in swarms]
+        recalled_days = sum(o.days for o in outcomes if id(o) in recalled)
+        figures[name] = summary(outcomes, (RealClock().now() - begun).total_seconds(), recalled_days)
+    made = [figures[name] for name in parts]
     for key in ("violations", "lost_readings", "missed_class_a_faults"):
-        figures[key] = sum(part[key] for part in parts)
-    figures["false_alarms_per_100_days"] = max(part["false_alarms_per_100_days"] for part in parts)
+        figures[key] = sum(part[key] for part in made)
+    figures["false_alarms_per_100_days"] = max(part["false_alarms_per_100_days"] for part in made)
     sums = figures["violations"] + figures["lost_readings"] + figures["missed_class_a_faults"]
     _end(figures, as_json, clean=sums == 0 and figures["false_alarms_per_100_days"] < FALSE_ALARMS_PER_100_DAYS)
 

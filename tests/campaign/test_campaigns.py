@@ -7,6 +7,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,10 +26,12 @@ from ems.campaign.command import (
 )
 from ems.campaign.course import START, Outcome, run_course
 from ems.campaign.defects import DAYS, DEFECTS, SEEDS, found_by, hunt
+from ems.campaign.invariants import Violation
 from ems.campaign.kills import kill_everywhere
 from ems.campaign.leaders import lead_everywhere
 from ems.campaign.plant import Plant
 from ems.campaign.power_cuts import cut_power
+from ems.campaign.record import Asked, Record, RecordError, code_digest
 from ems.campaign.swarm import small_district
 from ems.campaign.time import SteppedClock, VirtualLoop, run_virtually
 from ems.campaign.trouble import KINDS
@@ -178,6 +181,39 @@ def test_the_command_reports_each_kind_of_district_apart() -> None:
     figures = json.loads(answer.stdout.splitlines()[-1])
     assert [figures[part]["days"] for part in ("stub", "real", "full_size")] == [DAYS_PER_COURSE, 0, 0]
     assert figures["violations"] == figures["lost_readings"] == figures["missed_class_a_faults"] == 0
+
+
+def test_a_campaign_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
+    file = tmp_path / "faults.jsonl"
+    asked = Asked(7, DAYS_PER_COURSE, real=False, full_size=False)
+    found = Violation(START, "limits", "a point = 9 outside 0..5")
+    before = Outcome(7, DAYS_PER_COURSE, real=False, points=3, violations=[found], log=["1 nothing", str(found)])
+    Record(file).take(asked, before)
+    with file.open("a") as torn:
+        torn.write('{"code": "half a li')
+    known = Record(file).known
+    assert list(known) == [asked]
+    assert known[asked] == replace(before, log=[str(found)])  # of the log what did not hold
+    command = ["faults", "--days", "5", "--seed", "7", "--real-share", "0", "--full-days", "0", "--jobs", "1", "--json"]
+    answer = CliRunner().invoke(app, [*command, "--resume", str(file)])
+    figures = json.loads(answer.stdout.splitlines()[-1])["stub"]
+    assert answer.exit_code == 1 and (figures["failing_seeds"], figures["days_per_minute"]) == ([7], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [('{"code": "0"}\n', "is no course"), ("[]\n", "is no course"), ("other", "was run by other code")],
+)
+def test_a_record_that_is_not_of_this_code_is_refused(tmp_path: Path, line: str, problem: str) -> None:
+    file = tmp_path / "faults.jsonl"
+    if line == "other":
+        Record(file).take(Asked(7, 1.0, real=False, full_size=False), Outcome(7, 1.0, real=False, points=3))
+        line = file.read_text().replace(code_digest(), "0123456789abcdef")
+    file.write_text(line)
+    with pytest.raises(RecordError, match=problem):
+        Record(file)
+    answer = CliRunner().invoke(app, ["faults", "--days", "1", "--resume", str(file)])
+    assert answer.exit_code == 2 and file.read_text() == line
 
 
 @pytest.mark.parametrize(("days", "full"), [(300, 0), (1700, 5), (10_000, 30)])
