@@ -6,6 +6,7 @@ person has given control back to the devices.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -13,8 +14,8 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -60,18 +61,26 @@ def back_up(site: Path, into: Path, now: datetime, free_bytes: int | None = None
     """
     if not (site / "site.db").exists():
         raise BackupError(f"{site} holds no site.db; name the folder of a site")
+    into.mkdir(parents=True, exist_ok=True)
+    with _alone(into):
+        return _back_up(site, into, now, free_bytes)
+
+
+def _back_up(site: Path, into: Path, now: datetime, free_bytes: int | None) -> Backup:
     folder = into / as_utc(now).strftime(_NAME)
     torn = into / f".{folder.name}"
     for left in into.glob(".*T*Z"):  # of one that was killed, or found the disk full: it would stay so
         if _instant(left.name[1:]) is not None:
             shutil.rmtree(left, ignore_errors=True)
-    into.mkdir(parents=True, exist_ok=True)
     _refuse_without_room(site, into, shutil.disk_usage(into).free if free_bytes is None else free_bytes)
     torn.mkdir()
     try:
         for name in DATABASES:
             if (site / name).exists():
-                _copy_database(site / name, torn / name)
+                try:
+                    _copy_database(site / name, torn / name)
+                except sqlite3.Error as error:  # the disk is full, for one
+                    raise BackupError(f"{site / name} is not backed up into {into}: {error}") from error
         for name in BESIDE:
             if (site / name).exists():
                 shutil.copy2(site / name, torn / name)
@@ -95,15 +104,29 @@ def prune(into: Path, site: Path) -> list[Path]:
 
     The erased beside them stay on their list: an older back-up that is kept holds them still.
     """
-    found = {made_at: path for path in into.iterdir() if (made_at := _made_of(path, site)) is not None}
-    gone = []
-    for made_at in sorted(found.keys() - to_keep(found)):
-        path = found[made_at]
-        torn = path.with_name(f".{path.name}")  # killed half-way it is no back-up any more: the next one removes it
-        path.rename(torn)
-        shutil.rmtree(torn)
-        gone.append(path)
-    return gone
+    with _alone(into):
+        found = {made_at: path for path in into.iterdir() if (made_at := _made_of(path, site)) is not None}
+        gone = []
+        for made_at in sorted(found.keys() - to_keep(found)):
+            path = found[made_at]
+            torn = path.with_name(f".{path.name}")  # killed half-way it is no back-up any more: the next one removes it
+            path.rename(torn)
+            shutil.rmtree(torn)
+            gone.append(path)
+        return gone
+
+
+@contextmanager
+def _alone(into: Path) -> Iterator[None]:
+    """One at a time in a folder of back-ups: what another is making looks like what a killed one left."""
+    with (into / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BackupError(
+                f"a back-up into {into} is being made already; begin this one when that has ended"
+            ) from error
+        yield
 
 
 def to_keep(made: Iterable[datetime]) -> set[datetime]:
@@ -191,7 +214,7 @@ def _make_ready(folder: Path, waiting: Spool, erased: set[tuple[str, datetime]])
 
 
 def _take_place(new: Path, site: Path, aside: Path) -> Path | None:
-    """Put files in the place of a site's own, which are linked into `aside` first: no database is ever missing.
+    """Put files in the place of a site's own, which are kept in `aside` first: no database is ever missing.
 
     On an error the site's own stand where they stood.
     """
@@ -202,7 +225,7 @@ def _take_place(new: Path, site: Path, aside: Path) -> Path | None:
         aside.mkdir()
     try:
         for name in present:
-            os.link(site / name, aside / name)
+            _keep(site / name, aside / name)
         if present:
             _sync(aside)
         for name in present:
@@ -221,6 +244,21 @@ def _take_place(new: Path, site: Path, aside: Path) -> Path | None:
         shutil.rmtree(aside, ignore_errors=True)
         raise
     return aside if present else None
+
+
+def _keep(file: Path, aside: Path) -> None:
+    """A second name for a file; where the file system knows no such thing, a copy."""
+    try:
+        os.link(file, aside)
+    except OSError as error:
+        if error.errno not in (
+            errno.EPERM,
+            errno.EOPNOTSUPP,
+            errno.ENOSYS,
+        ):  # FAT says the first, network folders others
+            raise
+        shutil.copy2(file, aside)
+        _sync(aside)
 
 
 def _refuse_without_room(site: Path, into: Path, free_bytes: int) -> None:
@@ -274,12 +312,10 @@ def _erased(site: Path) -> set[tuple[str, datetime]]:
 
 def _copy_database(source: Path, target: Path) -> None:
     """VACUUM INTO: one instant of the database, whoever writes meanwhile; then it is looked through."""
-    with sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=10) as connection:
+    with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=10)) as connection:
         connection.execute("VACUUM INTO ?", (str(target),))
-    connection.close()
-    with sqlite3.connect(target) as copy:
+    with closing(sqlite3.connect(target)) as copy:
         [verdict] = copy.execute("PRAGMA integrity_check").fetchone()
-    copy.close()
     if verdict != "ok":
         raise BackupError(f"{source} cannot be backed up, it is damaged: {verdict}")
     _sync(target)

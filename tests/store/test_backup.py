@@ -6,8 +6,11 @@ import errno
 import json
 import math
 import os
+import resource
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +22,7 @@ from hypothesis import strategies as st
 from ems.__main__ import main
 from ems.points import Quality
 from ems.slots import Slots
-from ems.store import Store, StoreError, tombstones
+from ems.store import Store, StoreError, backup, tombstones
 from ems.store.backup import BackupError, back_up, last_backup, prune, read_backup, restore, to_keep
 from ems.store.people import People
 from ems.store.requests import Handover
@@ -101,7 +104,7 @@ def test_a_back_up_that_fails_leaves_nothing_that_fills_the_disk(
         patched.setattr("ems.store.backup._digest", fill_the_disk)
         with pytest.raises(OSError, match="No space"):
             back_up(site, into, NOW)
-    assert list(into.iterdir()) == []
+    assert [path.name for path in into.iterdir()] == [".lock"]
     assert back_up(site, into, NOW).folder.is_dir()
 
 
@@ -118,7 +121,7 @@ def test_old_back_ups_go_and_48_hours_30_days_and_12_months_stay(tmp_path: Path)
     site, into = tmp_path / "site", tmp_path / "back-ups"
     laid(into, site, [NOW - timedelta(hours=6 * k) for k in range(4 * 400)])
     gone = prune(into, site)
-    left = sorted(datetime.strptime(p.name, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) for p in into.iterdir())
+    left = sorted(datetime.strptime(p.name, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) for p in into.glob("2*Z"))
     # By hand: NOW is 31 March, noon. 9 of two days; 27 more days, back to 2 March; the ends of April to February.
     assert [NOW - at for at in left[-9:]] == [timedelta(hours=6 * k) for k in range(8, -1, -1)]
     days = [at for at in left if at.hour == 18]
@@ -151,7 +154,7 @@ def test_only_back_ups_of_this_site_are_removed(tmp_path: Path) -> None:
     moved.symlink_to(into / "holidays")
     assert [p.name for p in prune(into, site)] == [f"{old[2]:%Y%m%dT%H%M%SZ}"]
     assert {p.name for p in into.iterdir()} == {
-        *others, "erased.json", moved.name, *(f"{at:%Y%m%dT%H%M%SZ}" for at in (NOW, *old[:2])),
+        *others, ".lock", "erased.json", moved.name, *(f"{at:%Y%m%dT%H%M%SZ}" for at in (NOW, *old[:2])),
     }  # fmt: skip
 
 
@@ -185,6 +188,66 @@ def test_the_command_backs_up_and_prunes_and_fails_aloud_without_room(
         main()
     assert ended.value.code == 2
     assert sorted(into.glob("2*Z")) == left
+
+
+def test_two_back_ups_into_one_folder_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second would take the folder of the first for what a killed one left."""
+    site, into = tmp_path / "site", tmp_path / "back-ups"
+    Store.open(f"sqlite:///{site / 'site.db'}").close()
+    laid(into, site, [NOW - timedelta(days=900)])
+    at_once = 0
+
+    def meanwhile(path: Path) -> str:
+        nonlocal at_once
+        for begin in (lambda: back_up(site, into, NOW + timedelta(minutes=1)), lambda: prune(into, site)):
+            with pytest.raises(BackupError, match="is being made"):
+                begin()
+            at_once += 1
+        return digest(path)
+
+    digest = backup._digest
+    with monkeypatch.context() as patched:
+        patched.setattr(backup, "_digest", meanwhile)
+        made = back_up(site, into, NOW)
+    assert at_once == 2
+    assert read_backup(made.folder).made_at == NOW
+    assert back_up(site, into, NOW + timedelta(minutes=1)).folder.is_dir()
+
+
+def test_a_disk_that_fills_while_a_database_is_copied_is_one_sentence(tmp_path: Path) -> None:
+    site, into = tmp_path / "site", tmp_path / "back-ups"
+    with Store.open(f"sqlite:///{site / 'site.db'}") as store:
+        fill(store, days=30)
+
+    def little() -> None:  # no file of this process becomes longer
+        resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+
+    run = [sys.executable, "-m", "ems", "backup", str(into), "--folder", str(site)]
+    ended = subprocess.run(run, capture_output=True, text=True, timeout=120, check=False, preexec_fn=little)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"{site / 'site.db'} is not backed up into {into}: ")
+    assert "Traceback" not in ended.stderr and ended.stderr.count("\n") == 1
+    assert [path for path in into.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_system_without_hard_links_is_restored_by_copies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    site, url = tmp_path / "site", f"sqlite:///{tmp_path / 'site' / 'site.db'}"
+    with Store.open(url) as store:
+        fill(store)
+        made = back_up(site, tmp_path / "back-ups", NOW)
+        fill(store, days=4)
+
+    def refuse(*_: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.link", refuse)
+    kept = restore(made, site, NOW)
+    assert kept is not None
+    with Store.open(url) as store, Store.open(f"sqlite:///{kept / 'site.db'}") as before:
+        assert (store.count_readings(), before.count_readings()) == (3 * 96, 4 * 96)
 
 
 def test_a_site_knows_when_it_was_last_backed_up(tmp_path: Path) -> None:
