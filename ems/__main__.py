@@ -31,7 +31,7 @@ from ems.commission.command import commission
 from ems.demo import DemoSettings, DistrictGoneError, FolderTakenError, demo, report
 from ems.demo import Progress as Step
 from ems.district import District, DistrictError, describe, out_of_date, read_district, relocate, write_schemas
-from ems.loop.alive import READY, tell_supervisor
+from ems.loop.alive import READY, STARTING, tell_supervisor
 from ems.loop.bell import SchedulerBell
 from ems.loop.clock import FastClock, RealClock
 from ems.loop.control import Control, Event, NotLeaderError
@@ -269,7 +269,13 @@ def run(
 
     async def operate() -> None:
         planner = ChildPlanner(wired, learnt_file=site.folder / LEARNT_FILE)
-        store = Store.open(site.store_url, attempts=1, report=_print_concern, create=not existing)
+        store = Store.open(
+            site.store_url,
+            attempts=1,
+            report=_print_concern,
+            create=not existing,
+            working=lambda: tell_supervisor(STARTING),
+        )
         async with (
             controlled(
                 wired,

@@ -6,10 +6,11 @@ import os
 import socket
 
 READY, STILL_THERE, LEAVING = "READY=1", "WATCHDOG=1", "STOPPING=1"
+STARTING = "EXTEND_TIMEOUT_USEC=900000000"  # still not ready after long work: a quarter of an hour more, from now on
 
 
 def tell_supervisor(words: str) -> None:
-    """Say READY, STILL_THERE or LEAVING to the socket in NOTIFY_SOCKET; without one nobody listens."""
+    """Say READY, STARTING, STILL_THERE or LEAVING to the socket in NOTIFY_SOCKET; without one nobody listens."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from ems.loop.alive import LEAVING, READY, STILL_THERE, tell_supervisor
+from ems.loop.alive import LEAVING, READY, STARTING, STILL_THERE, tell_supervisor
 
 WRONG = 2  # exit code of a process that starting again cannot help: its configuration is wrong
 BUSY = 75  # of one that the world keeps from working, as another leader or a held database does: later, perhaps
@@ -117,7 +117,7 @@ class Supervisor:
         with suppress(BlockingIOError):
             while words := ears.recv(256).decode(errors="replace"):
                 self._heard.set()
-                if words in (READY, STILL_THERE):
+                if words in (READY, STARTING, STILL_THERE):
                     tell_supervisor(words)
 
 

@@ -11,7 +11,8 @@ import secrets
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +39,7 @@ _UNUSABLE = (
     sqlite3.SQLITE_NOTADB,
     sqlite3.SQLITE_CANTOPEN,  # storage that went away
 )
+_STEPS_A_SIGN = 10_000_000  # of SQLite's machine, between two signs of life: a good second
 _OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
 
 
@@ -321,10 +323,11 @@ class Database:
         log = self.file.with_name(self.file.name + "-wal")
         return self.file.stat().st_size + (log.stat().st_size if log.exists() else 0)
 
-    def migrate(self, steps: str = "migrations") -> None:
+    def migrate(self, steps: str = "migrations", working: Callable[[], None] = lambda: None) -> None:
         """Bring the tables to the newest form in one transaction: killed half-way, the old form is left.
 
-        `steps` is the folder beside this file that holds the migrations.
+        `steps` is the folder beside this file that holds the migrations. `working` hears every second or so that
+        SQLite is at it, by SQLite itself: while it waits for a lock or a disk it says nothing.
         """
         if self.is_sqlite and self._create:
             self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -349,7 +352,8 @@ class Database:
                 )
             if current != head:
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                with _heard(connection, working):
+                    command.upgrade(config, "head")
             if self.is_sqlite and not fetch_all(connection, "PRAGMA user_version")[0][0]:
                 fetch_all(connection, f"PRAGMA user_version={secrets.randbelow(2**31 - 1) + 1}")
 
@@ -398,6 +402,19 @@ class Database:
         self._readers.close()
         if self._writer is not None:
             self._writer.close()
+
+
+@contextmanager
+def _heard(connection: Connection, working: Callable[[], None]) -> Iterator[None]:
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
+        yield
+        return
+    driver.set_progress_handler(working, _STEPS_A_SIGN)
+    try:
+        yield
+    finally:
+        driver.set_progress_handler(None, 0)
 
 
 def _mark(connection: sqlite3.Connection) -> int:

@@ -9,7 +9,7 @@ import json
 import threading
 import zlib
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from itertools import islice
@@ -79,6 +79,7 @@ class Store:
         retain_days: int = 40,
         spool: Path | None = None,
         create: bool = True,
+        working: Callable[[], None] = lambda: None,
     ) -> Store:
         """Open for writing and bring the tables to the newest form.
 
@@ -86,7 +87,7 @@ class Store:
         somebody else, a refused reading, a conflict; what is known at once also stands in `concerns`. A write waits
         `attempts` times `busy_timeout_s`, then raises StoreBusy. Decisions are kept `retain_days`. `spool` is the file
         for readings that cannot be saved now: beside a SQLite database unless told; on PostgreSQL give one. Without
-        `create`, StoreBusy where there is no database yet.
+        `create`, StoreBusy where there is no database yet. `working` hears of a long migration that it goes on.
         """
         database = Database(
             url, read_only=False, busy_timeout_s=busy_timeout_s, attempts=attempts, report=report, create=create
@@ -95,7 +96,7 @@ class Store:
             spool = database.file.with_name(database.file.name + ".spool")
         store = cls(database, retain_days=retain_days, spool=spool)
         try:
-            store._database.migrate()
+            store._database.migrate(working=working)
         except BaseException:
             store.close()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from configparser import ConfigParser
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
+from ems.loop.alive import STARTING
 from ems.loop.supervise import BUSY, WRONG, Patience, Supervisor
 from ems.store import Store
 from tests.small_district import copy_small_district
@@ -116,6 +120,33 @@ def test_a_stop_reaches_the_process_and_signs_of_life_go_up(tmp_path: Path) -> N
 
     assert asyncio.run(stop_when_heard()) == -15
     assert heard == [b"READY=1"]
+
+
+def test_a_migration_that_goes_on_is_not_killed_by_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its signs reach systemd too, which would end a start that takes longer than `TimeoutStartSec`."""
+    heard, said = list[bytes](), list[str]()
+    program = (
+        "from alembic import op\n"
+        "numbers = 'WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c'\n"
+        "op.create_index = lambda *a, **k: op.execute(numbers)\n"  # it would never end
+        "from ems.__main__ import main; main()"
+    )
+    place = ["--folder", str(tmp_path / "site"), "--buildings", str(copy_small_district(tmp_path)), "--port", "0"]
+
+    async def start() -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as above:
+            above.bind(str(tmp_path / "above"))
+            above.setblocking(False)
+            monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "above"))
+            command = [sys.executable, "-c", program, "run", *place, "--no-restart"]
+            one = Supervisor(command, said.append)
+            running = asyncio.create_task(one.run())
+            heard.append(await asyncio.wait_for(asyncio.get_running_loop().sock_recv(above, 100), 60))
+            one.stop()
+            await running
+
+    asyncio.run(start())
+    assert heard == [STARTING.encode()]
 
 
 def test_systemd_is_more_patient_than_the_supervisor() -> None:

@@ -6,13 +6,16 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import op
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from ems.store import Store, StoreError
+from ems.store import Store, StoreError, database
+from ems.store.database import fetch_all
 from ems.store.tables import metadata
 
 
@@ -54,6 +57,24 @@ def test_a_migration_killed_half_way_leaves_the_old_form(tmp_path: Path, url: st
     connection.close()
     with Store.open(url) as store:
         assert store.count_readings() == 0
+
+
+def test_a_long_migration_says_that_it_goes_on(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 100000) SELECT count(*) FROM c"
+    make = op.create_index
+
+    def slowly(*arguments: Any, **options: Any) -> None:
+        make(*arguments, **options)
+        op.execute(count)  # ten steps of SQLite's machine and more for each
+
+    monkeypatch.setattr(op, "create_index", slowly)
+    monkeypatch.setattr(database, "_STEPS_A_SIGN", 100_000)
+    signs: list[None] = []
+    with Store.open(url, working=lambda: signs.append(None)) as store:
+        told = len(signs)
+        assert told >= 10
+        store._database.write("test", lambda c: fetch_all(c, count))
+        assert len(signs) == told  # after it nobody is told
 
 
 def test_a_database_of_a_newer_program_is_refused(tmp_path: Path, url: str) -> None:
