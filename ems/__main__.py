@@ -39,7 +39,7 @@ from ems.loop.messages import MessagesError
 from ems.loop.planner import LEARNT_FILE, MEMORY_BYTES, ChildPlanner
 from ems.loop.release import release as release_control
 from ems.loop.site import ClockReader, Site, controlled, end_with_input, pages, stop_on_signals
-from ems.loop.supervise import BUSY, supervised
+from ems.loop.supervise import BUSY, Patience, supervised
 from ems.optimise import AT_LENGTH
 from ems.shadow import app as shadow_app
 from ems.simulate.replay import ReplayError
@@ -251,6 +251,7 @@ def run(
         bool,
         typer.Option("--existing", help="Make no new site: where the folder holds none, its disk is waited for."),
     ] = False,
+    follows: Annotated[bool, typer.Option("--end-with-input", hidden=True)] = False,
 ) -> None:
     """Control the district in real time: read, forecast, plan, write, every quarter-hour, until Ctrl-C."""
     if strict_sqlite and (concern := sqlite_concern()) is not None:
@@ -258,10 +259,12 @@ def run(
     listen = _listen(port, host, tls_cert, tls_key, proxy, origin)
     _provider(oidc, listen)  # said now, not by a page that never comes
     site = Site(folder)
+    if follows:
+        end_with_input(Patience().leaving)
     if restart:
         if not existing and not Store.is_at(site.store_url):
             Store.open(site.store_url).close()  # made here or nowhere: a process that is started again finds its site
-        command = [sys.executable, "-m", "ems", *sys.argv[1:], "--no-restart", "--existing"]
+        command = [sys.executable, "-m", "ems", *sys.argv[1:], "--no-restart", "--existing", "--end-with-input"]
         code = asyncio.run(supervised(command, lambda text: err.print(text, style="yellow", highlight=False)))
         sys.exit(code)
     wired = relocate(read_district(buildings), network)

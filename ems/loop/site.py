@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
@@ -176,15 +177,19 @@ async def _start_pages(site: Site, folder: Path, arguments: Sequence[str]) -> as
     )  # fmt: skip
 
 
-def end_with_input() -> None:
+def end_with_input(leaving: timedelta = timedelta(0)) -> None:
     """Ends this process when its standard input ends: whoever holds the other end of that pipe is gone.
 
-    Else it would keep its port from the one that the next control process starts.
+    Else pages would keep their port, and control its lock, from those that the next one starts. With `leaving` it is
+    asked first, as its supervisor asks it, and has so long to give the devices back.
     """
 
     def wait() -> None:
         while os.read(sys.stdin.fileno(), 4096):
             pass
+        if leaving:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(leaving.total_seconds())
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -2,7 +2,8 @@
 
 It knows nothing of the district and imports little, so that there is little in it to fail. A child that tells no sign
 of life within `silence` hangs, whatever its process table says, and is killed. Signals that end the supervisor are
-passed on, and the child is given time to hand the devices back.
+passed on, and the child is given time to hand the devices back. A supervisor that is killed takes its child with it, as
+politely: a loop that nobody ends when it hangs must not lead, and keeps its successor waiting for the lock.
 """
 
 from __future__ import annotations
@@ -63,7 +64,10 @@ class Supervisor:
     async def _keep_running(self, environment: dict[str, str]) -> int:
         pause = self.patience.first_pause
         while True:
-            process = await asyncio.create_subprocess_exec(*self.command, env=environment, start_new_session=True)
+            # A pipe that nothing goes through: it ends with us, however we end (`ems.loop.site.end_with_input`).
+            process = await asyncio.create_subprocess_exec(
+                *self.command, env=environment, stdin=asyncio.subprocess.PIPE, start_new_session=True
+            )
             lived_well = await self._watch(process)
             code = process.returncode
             assert code is not None

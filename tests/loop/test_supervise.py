@@ -9,14 +9,14 @@ import sqlite3
 import subprocess
 import sys
 from configparser import ConfigParser
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ems.loop.alive import STARTING
 from ems.loop.supervise import BUSY, WRONG, Patience, Supervisor
-from ems.store import Store
+from ems.store import Lease, Store
 from tests.small_district import copy_small_district
 
 QUICK = Patience(
@@ -120,6 +120,31 @@ def test_a_stop_reaches_the_process_and_signs_of_life_go_up(tmp_path: Path) -> N
 
     assert asyncio.run(stop_when_heard()) == -15
     assert heard == [b"READY=1"]
+
+
+def test_control_leaves_politely_when_its_supervisor_is_killed(tmp_path: Path) -> None:
+    """Nobody would start it again, or end it where it hangs; and it would keep the lock from its successor."""
+    place = ["--folder", str(tmp_path / "site"), "--buildings", str(copy_small_district(tmp_path)), "--port", "0"]
+    run = [sys.executable, "-m", "ems", "run", *place, "--network", "128"]
+    with subprocess.Popen(run, stderr=subprocess.PIPE, text=True) as supervising:
+        assert supervising.stderr is not None
+        said = [next(line for line in supervising.stderr if line.startswith("Controlling"))]
+        supervising.kill()
+        said += list(supervising.stderr)  # to its end: the control process has it too
+    assert any("commands given back to local control" in line for line in said)
+    with Store.open(f"sqlite:///{tmp_path / 'site' / 'site.db'}") as store:
+        assert isinstance(store.leadership.take("the next", datetime(2030, 1, 1, tzinfo=UTC)), Lease)
+
+
+def test_what_does_not_leave_when_asked_ends_all_the_same() -> None:
+    program = (
+        "import signal, time; from datetime import timedelta; from ems.loop.site import end_with_input\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))\n"
+        "end_with_input(timedelta(milliseconds=50)); print('here', flush=True); time.sleep(600)"
+    )
+    run = [sys.executable, "-c", program]
+    ended = subprocess.run(run, input="", stdout=subprocess.PIPE, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout.split()) == (1, ["here", "asked"])
 
 
 def test_a_migration_that_goes_on_is_not_killed_by_anybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
