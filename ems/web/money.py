@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from ems.district import District
-from ems.market.contract import prices
+from ems.market.contract import Contract, prices
 from ems.slots import Slots
 
 
@@ -33,6 +34,12 @@ class Regulated:
         return sum(known) if known else None
 
     def _prices(self, slots: Slots) -> list[float] | None:
-        first, last = slots.start.date(), slots.at(slots.count - 1).date()
-        found = [c for c in self.contracts if c.valid_from <= first and last <= c.valid_until]
+        found = [c for c in self.contracts if _holds(c, slots)]
         return prices(found[0], slots).import_per_kwh.tolist() if len(found) == 1 else None
+
+
+def _holds(contract: Contract, slots: Slots) -> bool:
+    """Whether a contract holds over all of these slots; its days are local ones."""
+    zone = ZoneInfo(contract.time_zone)
+    first, last = (slots.at(i).astimezone(zone).date() for i in (0, slots.count - 1))
+    return contract.valid_from <= first and last <= contract.valid_until
