@@ -171,11 +171,24 @@ def daily(store: Store, home: str, meter: str, first: date, last: date) -> tuple
     for i, (d, row) in enumerate(zip(dates[:-1], rows, strict=False)):
         if row is None:
             continue
-        if amounts[i] is None and row[3] is not None and row[4] is not None:
-            amounts[i] = row[4] - row[3]  # nothing after it yet: what the day itself shows
+        if amounts[i] is None:
+            amounts[i] = alone([None if r is None else (r[3], r[4]) for r in rows[: i + 1]])  # nothing after it yet
         if row[0] < row[1]:
             gaps.add(d)
     return Use(tuple(amounts), spent.estimated), frozenset(gaps)
+
+
+def alone(days: Sequence[tuple[float | None, float | None] | None]) -> float | None:
+    """What the last of these days itself shows of a counter, each as its lowest and highest reading.
+
+    None on the day on which the counter went back: lowest and highest are then of two meters.
+    """
+    *before, last = days
+    lowest, highest = (None, None) if last is None else last
+    stood = next((day[0] for day in reversed(before) if day is not None and day[0] is not None), None)
+    if lowest is None or highest is None or (stood is not None and lowest < stood):
+        return None
+    return highest - lowest
 
 
 def months(found: Days) -> list[tuple[date, dict[str, float | None], int]]:

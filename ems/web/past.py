@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 from ems.slots import SLOT_SECONDS
 from ems.store import Store
-from ems.web.consumption import used
+from ems.web.consumption import alone, used
 
 _HOURS = SLOT_SECONDS / 3600
 
@@ -114,7 +114,7 @@ class Past:
         for i, d in enumerate(days[:-1]):
             if d is not None:
                 if amounts[i] is None:
-                    amounts[i] = d.highest - d.lowest
+                    amounts[i] = alone([None if e is None else (e.lowest, e.highest) for e in days[: i + 1]])
                     partly[i] = d.over  # its end is not known
                 partly[i] = partly[i] or d.partly
         return Amounts(tuple(amounts), tuple(partly))

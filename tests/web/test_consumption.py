@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ems.slots import SLOT, Slots
 from ems.store import Store
 from ems.web.consumption import ELECTRICITY, day, days, local_day, months, used
+from ems.web.past import Past
 from tests.web.serving import PARIS
 from tests.web.weeks import HOME
 
@@ -102,3 +103,16 @@ def test_days_and_months_from_roll_ups(store: Store) -> None:
     ((first, of, recorded),) = months(found)
     assert (first, recorded) == (date(2026, 10, 1), 8)
     assert of[ELECTRICITY] == pytest.approx(6 * 9.6 + 10.0 + 9.5)
+
+
+def test_the_day_a_meter_is_exchanged_does_not_show_all_that_the_old_one_ever_counted(tmp_path: Path) -> None:
+    """At noon of the 21st a meter that stood at 509 goes; the new one begins at nothing, and it is still the 21st."""
+    slots = Slots(local_day(date(2026, 10, 20), PARIS).start, 96 + 60)
+    values = 500 + 0.1 * np.arange(slots.count)
+    values[96 + 48 :] -= values[96 + 48]
+    with Store.open(f"sqlite:///{tmp_path}/site.db") as store:
+        store.save_series([(f"{HOME}/energy_kwh", slots, values)])
+        found = days(store, HOME, date(2026, 10, 20), date(2026, 10, 21), LATER, PARIS)
+        assert found.use[ELECTRICITY].amounts == (pytest.approx(9.5), None)
+        past = Past(store, date(2026, 10, 20), date(2026, 10, 21), date(2026, 10, 21))
+        assert past.counted(f"{HOME}/energy_kwh").days == (pytest.approx(9.5), None)
