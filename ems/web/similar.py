@@ -26,10 +26,12 @@ class Group:
     over_m2: float | None
     upto_m2: float | None
     surface_m2: Mapping[str, float]  # by home
+    kind: str = ""  # where the building has homes of several
 
     @property
     def name(self) -> str:
-        return f"{self.building}:{self.over_m2 or 0:g}-{'' if self.upto_m2 is None else f'{self.upto_m2:g}'}"
+        where = f"{self.building}/{self.kind}" if self.kind else self.building
+        return f"{where}:{self.over_m2 or 0:g}-{'' if self.upto_m2 is None else f'{self.upto_m2:g}'}"
 
 
 def groups(district: District) -> dict[str, Group]:
@@ -37,14 +39,16 @@ def groups(district: District) -> dict[str, Group]:
     kinds: dict[tuple[str, str], dict[str, float]] = {}
     for name, home in district.dwellings.items():
         kinds.setdefault((home.building, home.use), {})[name] = home.surface_m2
+    several = {building for building, use in kinds for other in kinds if other[0] == building and other[1] != use}
     found: dict[str, Group] = {}
-    for (building, _), homes in kinds.items():
+    for (building, use), homes in kinds.items():
+        kind = use if building in several else ""
         middle = median(homes.values())
         small = {n: m2 for n, m2 in homes.items() if m2 <= middle}
         large = {n: m2 for n, m2 in homes.items() if m2 > middle}
-        halves = [Group(building, None, middle, small), Group(building, middle, None, large)]
+        halves = [Group(building, None, middle, small, kind), Group(building, middle, None, large, kind)]
         if min(len(small), len(large)) < LEAST:
-            halves = [Group(building, None, None, homes)] if len(homes) >= LEAST else []
+            halves = [Group(building, None, None, homes, kind)] if len(homes) >= LEAST else []
         found |= {name: group for group in halves for name in group.surface_m2}
     return found
 
