@@ -28,25 +28,28 @@ class Bill:
     def __init__(self, district: District) -> None:
         self.district = district
         self.euro = 0.0
-        self._before: dict[str, tuple[float, float]] = {}
+        self._before: dict[str, float] = {}  # what each counter showed when it was last read
 
     def read(self, samples: Mapping[str, Sample], at: datetime) -> None:
         """What was counted since the last reading, at the price of the slot that ends now.
 
-        A meter that cannot be read is billed with the next reading that can.
+        A counter that cannot be read is billed with the next reading that can, one that was exchanged from then on.
         """
         last = Slots(floor(at) - SLOT, 1)
-        for name, supply in self.district.of(Supply).items():
-            counted = [samples.get(supply.point(q)) for q in ("energy_kwh", "export_energy_kwh")]
-            bought, sold = (None if s is None else s.usable for s in counted)
-            if bought is None:
-                continue
-            now = bought, 0.0 if sold is None else sold
-            before = self._before.get(name, now)
-            self._before[name] = now
+        for supply in self.district.of(Supply).values():
             price = prices(self.district.contracts[supply.contract], last)
-            self.euro += (now[0] - before[0]) * float(price.import_per_kwh[0])
-            self.euro -= (now[1] - before[1]) * float(price.export_per_kwh[0])
+            self.euro += self._counted(samples, supply.point("energy_kwh")) * float(price.import_per_kwh[0])
+            self.euro -= self._counted(samples, supply.point("export_energy_kwh")) * float(price.export_per_kwh[0])
+
+    def _counted(self, samples: Mapping[str, Sample], point: str) -> float:
+        """By how much a counter went on since it was last read, kWh."""
+        sample = samples.get(point)
+        now = None if sample is None else sample.usable
+        if now is None:
+            return 0.0
+        before = self._before.get(point, now)
+        self._before[point] = now
+        return max(now - before, 0.0)
 
 
 class Shadow:
@@ -62,10 +65,10 @@ class Shadow:
         """Bring the shadow to the slot of `now`, then read both bills; `samples` are the site's own."""
         slot = floor(now)
         while self._world.now < slot:
-            wanted = self._book.setpoints(Snapshot(self._world.now, await self._field.sweep(self._world.now)), slot)
-            for setpoint in wanted:
+            at = self._world.now
+            for setpoint in self._book.setpoints(Snapshot(at, await self._field.sweep(at)), at):
                 self._world.command(setpoint.point, setpoint.value)
-            await asyncio.to_thread(self._world.advance, self._world.now + SLOT)
+            await asyncio.to_thread(self._world.advance, at + SLOT)
         self.ours.read(samples, slot)
         self.rules.read(await self._field.sweep(slot), slot)
 
