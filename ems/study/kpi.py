@@ -24,6 +24,7 @@ KEPT_SHARE = 0.5  # of surplus heat in rooms: the other half is gone before it i
 NEUTRAL_C = 17.0  # daily mean below which rooms are heated
 HOME_M2 = 65.0  # the dwelling-equivalent that comfort is priced by
 
+CHANGES = "setpoint_changes_per_day/"  # by kind of asset, where any was changed
 TERMS = ("energy", "network", "peak", "wear", "carbon", "comfort", "hot_water", "charging", "stores")
 
 
@@ -54,7 +55,7 @@ def figures(district: District, record: Record) -> Figures:
     return Figures(
         cost={term: cost[term] for term in TERMS},
         uncontrollable=kept,
-        kpi=_kpis(district, record, cost, kept),
+        kpi=_kpis(district, record, cost, kept, tariff),
         homes=_homes(record),
     )
 
@@ -157,7 +158,9 @@ def value_of_stores(district: District, start: Stock, end: Stock, record: Record
     return value
 
 
-def _kpis(district: District, record: Record, cost: dict[str, float], kept: dict[str, float]) -> dict[str, float]:
+def _kpis(
+    district: District, record: Record, cost: dict[str, float], kept: dict[str, float], tariff: dict[str, Prices]
+) -> dict[str, float]:
     slots, totals = record.slots, record.totals
     days = slots.count * slots.hours / 24
     surface = np.array([_surface_m2(district, n) for n in record.zones])
@@ -182,7 +185,7 @@ def _kpis(district: District, record: Record, cost: dict[str, float], kept: dict
     cold, hot = record.too_cold_k_h, record.too_hot_k_h
     cooled = np.array([_is_cooled(district, n) for n in record.zones])
     bill = sum(cost[t] + kept.get(t, 0.0) for t in ("energy", "network", "peak"))
-    carbon_kg = (cost["carbon"] + kept["carbon"]) / max(district.values.carbon_per_kg, 1e-9)
+    carbon_kg = sum(float(record.import_kwh[:, k] @ tariff[n].carbon_kg_per_kwh) for k, n in enumerate(record.supplies))
     needed = float(totals["cars"].sum() + totals["missing"].sum())
     found = {
         "ener_tot": bought / heated_m2,
@@ -229,7 +232,7 @@ def _kpis(district: District, record: Record, cost: dict[str, float], kept: dict
         "battery_throughput_kwh": sum(float(np.maximum(-device[n], 0).sum()) for n in district.of(Battery)),
     }
     found |= use(district, record)
-    found |= {f"setpoint_changes_per_day/{kind}": n / days for kind, n in record.setpoint_changes.items()}
+    found |= {f"{CHANGES}{kind}": n / days for kind, n in record.setpoint_changes.items()}
     found |= {f"peak_kw/{n}": kw for n, kw in peaks.items()}
     return found
 

@@ -22,7 +22,7 @@ from ems.district import District
 from ems.series import Floats
 from ems.simulate.scenario import read_scenario
 from ems.slots import Slots
-from ems.study.kpi import TERMS, slot_prices
+from ems.study.kpi import CHANGES, TERMS, slot_prices
 from ems.study.record import Record
 from ems.study.run import PLANNING, Case, Past, run, simulated_past, staged, summary
 
@@ -156,7 +156,7 @@ def compare(question: Question, found: Mapping[tuple[str, int], Result]) -> dict
         "J": {c: _spread(found[c, s]["J"] for s in seeds) for c in present},
         "cost": {c: {t: _middle(found[c, s]["cost"][t] for s in seeds) for t in TERMS} for c in present},
         "uncontrollable_eur": _middle(sum(found[present[0], s]["uncontrollable"].values()) for s in seeds),
-        "kpi": {c: _kpis([found[c, s]["kpi"] for s in seeds]) for c in present},
+        "kpi": {c: medians([found[c, s]["kpi"] for s in seeds]) for c in present},
         "fallbacks": {c: sum(found[c, s]["fallbacks"] for s in seeds) for c in present},
         "refused": {c: sum(found[c, s]["refused"] for s in seeds) for c in present},
         "saving": None,
@@ -212,9 +212,11 @@ def _middle(values: Iterable[float]) -> float:
     return round(float(np.mean(list(values))), 4)
 
 
-def _kpis(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of each figure, over the seeds that have it. Set points of a kind that nobody changed were changed 0 times."""
+    none = {n: 0.0 for run_ in runs for n in run_ if n.startswith(CHANGES)}
     names = dict.fromkeys(n for run_ in runs for n in run_)
-    return {n: round(median(r.get(n, 0.0) for r in runs), 4) for n in names}
+    return {n: round(median(r[n] for r in ({**none, **r} for r in runs) if n in r), 4) for n in names}
 
 
 def worse(ours: Result, other: Result, days: float, seed: int) -> list[dict[str, Any]]:
@@ -242,7 +244,7 @@ def worse(ours: Result, other: Result, days: float, seed: int) -> list[dict[str,
         ("starts_per_day", "compressor starts a day", STARTS),
     ):
         say("all", what, mine[kpi], theirs[kpi], tolerance)
-    turns = "setpoint_changes_per_day/Dwelling"
+    turns = f"{CHANGES}Dwelling"
     homes = max(ours["dwellings"], 1)
     say(
         "dwellings",

@@ -16,7 +16,7 @@ from ems.snapshot import Snapshot
 from ems.study.kpi import START_WEAR_EUR, figures, value_of_stores
 from ems.study.opponents import RuleBook, Rules
 from ems.study.run import Case, Run, run_with, summary
-from ems.study.study import captured, worse
+from ems.study.study import captured, medians, worse
 from tests.study.conftest import BUILDINGS, played
 
 
@@ -118,3 +118,17 @@ def test_nobody_is_worse_off_than_under_the_same_controller(rules: Run) -> None:
     said = worse(colder, mine, 0.125, 1)
     assert len(said) == len(mine["homes"])
     assert said[0]["what"] == "K.h too cold"
+
+
+def test_what_was_emitted_does_not_depend_on_what_it_is_priced_at(small: District, rules: Run) -> None:
+    free = replace(small, values=small.values.model_copy(update={"carbon_per_kg": 0.0}))
+    found = figures(free, rules.record)
+    assert found.cost["carbon"] == 0.0
+    assert found.kpi["emis_tot"] == pytest.approx(rules.figures.kpi["emis_tot"]) and found.kpi["emis_tot"] > 0
+
+
+def test_a_figure_that_a_seed_does_not_have_is_not_zero() -> None:
+    """Heating in a mean climate says nothing on mild days; that nobody's set point changed says zero."""
+    climate, changes = "dwelling_heating_in_a_mean_climate_kwh_per_m2", "setpoint_changes_per_day/Tank"
+    runs = [{"peak_kw": 5.0, climate: 4.0, changes: 6.0}, {"peak_kw": 7.0}]
+    assert medians(runs) == {"peak_kw": 6.0, climate: 4.0, changes: 3.0}
