@@ -57,9 +57,13 @@ class Refused:
 
 @dataclass(frozen=True)
 class Unreachable:
-    """No answer, or no answer that could be believed: what stands in the device is not known."""
+    """No answer, or no answer that could be believed: what stands in the device is not known.
+
+    `sent` is False where nothing left, so that nothing of it can stand.
+    """
 
     why: str
+    sent: bool = True
 
 
 @dataclass(frozen=True)

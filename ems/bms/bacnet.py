@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -333,6 +334,7 @@ class BacnetLine(Line):
         self.stack = stack
         self.station = Address(bus.address)
         self.properties: Mapping[str, Property] = {wire.point: _property(wire) for wire in wires}
+        self._probed = cycle(self.properties.values())
         self.by_library = stack.library_reads
         self._odd = 0  # answers in a row that the plain socket could not take
         self._heard = False  # whether it ever answered on the plain socket
@@ -614,10 +616,12 @@ class BacnetLine(Line):
             return Refused(f"the device acknowledged, but still holds {slot} at priority {command.priority}")
         if isinstance(slot, PropertyFault) or _slot(item, command.priority) not in found:
             return Unreachable(f"written, but our slot of {command.point} could not be read back: {slot}")
-        if _equal(present, command.value) and isinstance(slot, float) and _equal(slot, command.value):
+        if _equal(present, command.value) and slot is not None and _equal(slot, command.value):
             return Written(command.value)
-        if not isinstance(slot, float) or not _equal(slot, command.value):
-            return Refused(f"the device acknowledged, but holds {slot} at priority {command.priority}")
+        if slot is None:
+            return Refused(f"the device acknowledged, but holds nothing at priority {command.priority}")
+        if not _equal(slot, command.value):  # rounded or bounded: in our slot all the same, and ours to give back
+            return Overridden(present, "the device")
         return Overridden(present, await self._holder(item, command.priority))
 
     async def _holder(self, item: Property, priority: int) -> str:
@@ -656,7 +660,8 @@ class BacnetLine(Line):
         return [None] if self.breaker.is_open else []
 
     async def answers(self, which: Hashable) -> bool:
-        first = next(iter(self.properties.values()))
+        """Read one object; another one the next time, for a station may refuse one and know all others."""
+        first = next(self._probed)
         try:
             await self._ask_one(first)
         except (DeviceError, ValueError) as refusal:

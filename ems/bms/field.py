@@ -71,6 +71,7 @@ class _Standing:
 
     command: Command
     at: datetime | None
+    sure: bool = True  # else it left and no answer came: never rewritten, but it expires and is given back
     leaving: bool = False  # it was to be given back, which did not arrive: tried again, and never renewed
 
 
@@ -120,7 +121,6 @@ class Field:
         self._beats = dict.fromkeys(self._heartbeats, 0.0)
         self._standing: dict[str, _Standing] = {}
         self._mirror = mirror
-        self._unsure: set[str] = set()  # points that may hold a command of ours: written, and no answer came
         self._sweeping = asyncio.Lock()
         self._writing = asyncio.Lock()  # a refresh must not put an older command over a newer one
         self._site_now: datetime | None = None
@@ -147,7 +147,7 @@ class Field:
 
     @property
     def standing(self) -> Mapping[str, Command]:
-        """The commands that stand in devices because of us, by point."""
+        """The commands that stand in devices because of us, or may, by point."""
         return {point: item.command for point, item in self._standing.items()}
 
     async def sweep(self, now: datetime) -> dict[str, Sample]:
@@ -213,6 +213,8 @@ class Field:
             line.tell(now)
 
     async def _refresh(self, now: datetime) -> dict[str, Outcome]:
+        # What was adopted, and what another process wrote over, is told to the dead-man before anything is due.
+        await self._mirror_before(())
         beats, due, expired = [], [], []
         for point in self._heartbeats:
             limits = self.wires[point].measure.write
@@ -268,7 +270,7 @@ class Field:
     async def _mirror_after(self) -> None:
         if self._mirror is not None:
             with suppress(OSError):  # an entry too many does no harm, and the next command is told of it
-                await self._mirror.after(self._standing, self._unsure)
+                await self._mirror.after(self._standing)
 
     async def _only_releases(self, commands: Sequence[Command], why: str) -> list[Outcome]:
         """Without the dead-man's file nothing new may stand; what stands may be taken back."""
@@ -284,11 +286,6 @@ class Field:
 
     def _remember(self, command: Command, outcome: Outcome) -> None:
         match outcome:
-            case Written() | Overridden():
-                self._unsure.discard(command.point)
-            case Unreachable() if command.value is not None:
-                self._unsure.add(command.point)
-        match outcome:
             case Written() | Overridden() if command.value is None:
                 self._standing.pop(command.point, None)
             case Written() | Overridden():
@@ -298,6 +295,8 @@ class Field:
                     until = max(stood.command.expires_at, command.expires_at)
                     command = replace(command, expires_at=until)
                 self._standing[command.point] = _Standing(command, self._site_now)
+            case Unreachable(sent=True) if command.value is not None:  # this one, or what stood before it
+                self._standing.setdefault(command.point, _Standing(command, None, sure=False))
             case Refused() | Unreachable():  # what stood before may still stand
                 if command.value is None and (stood := self._standing.get(command.point)) is not None:
                     stood.leaving = True
@@ -305,7 +304,7 @@ class Field:
     def _is_due(self, point: str, item: _Standing, now: datetime) -> bool:
         wire = self.wires[point]
         watchdog, limits = wire.device.type.watchdog, wire.measure.write
-        if watchdog is None or watchdog.kind != "rewrite" or limits is None or limits.wears_flash:
+        if watchdog is None or watchdog.kind != "rewrite" or limits is None or limits.wears_flash or not item.sure:
             return False
         # A clock that went back makes it due too.
         return item.at is None or not timedelta(0) <= now - item.at < timedelta(seconds=watchdog.timeout_s / 3)

@@ -145,7 +145,7 @@ class Line(ABC):
         if command.value is not None and not limits.minimum <= command.value <= limits.maximum:
             return Refused(f"{command.value} lies outside {limits.minimum}..{limits.maximum}")
         if self.breaker.is_open:
-            return Unreachable(f"{self.bus.name} does not answer: {self.breaker.last_error}")
+            return Unreachable(f"{self.bus.name} does not answer: {self.breaker.last_error}", sent=False)
         return None
 
     def sample(self, point: str, value: float) -> Sample:

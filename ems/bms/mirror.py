@@ -101,9 +101,9 @@ class Mirror:
                 self._entries[wire.point] = release_entry(wire, command.priority)
         await self._store()
 
-    async def after(self, standing: Iterable[str], unsure: Iterable[str]) -> None:
+    async def after(self, standing: Iterable[str]) -> None:
         """Forgets what neither stands nor may stand."""
-        kept = {*standing, *unsure}
+        kept = set(standing)
         self._entries = {point: entry for point, entry in self._entries.items() if point in kept}
         await self._store()
 

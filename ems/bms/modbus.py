@@ -287,7 +287,7 @@ class ModbusLine(Line):
         silences = 0
         for command in commands:
             if silences >= SILENCES_PER_SWEEP:
-                outcomes.append(Unreachable(f"{self.bus.name} fell silent while being written"))
+                outcomes.append(Unreachable(f"{self.bus.name} fell silent while being written", sent=False))
                 continue
             if (why := self.guard(command)) is not None:
                 outcomes.append(Refused(why))
@@ -309,23 +309,27 @@ class ModbusLine(Line):
         assert limits is not None
         value = limits.release if command.value is None else command.value
         if unit.breaker.is_open:
-            return Unreachable(f"unit {unit.number} does not answer: {unit.breaker.last_error}")
+            return Unreachable(f"unit {unit.number} does not answer: {unit.breaker.last_error}", sent=False)
         if self.breaker.is_open:
-            return Unreachable(f"{self.bus.name} does not answer: {self.breaker.last_error}")
+            return Unreachable(f"{self.bus.name} does not answer: {self.breaker.last_error}", sent=False)
         try:
             words = list(encode(register, value))
         except ValueError as fault:
             return Refused(str(fault))
         own = Block(unit.number, register.function, register.address, register.count, ((0, wire),))
+        taken = False
         try:
             # Flash wears with each write: what stands there already, whoever put it there, is not put there again.
             stands = await self._holds(own) if limits.wears_flash else math.nan
             if not abs(stands - value) <= step(register, value):
                 await self._put(unit.number, register.address, words, limits.function)
+                taken = True
                 stands = await self._holds(own)
         except DeviceError as refusal:
             if refusal.code in _FROM_GATEWAY:
                 return Unreachable(str(refusal))
+            if taken:  # a register that cannot be read stands all the same
+                return Unreachable(f"written, but {wire.point} could not be read back: {refusal}")
             return Refused(str(refusal))
         except MalformedError as fault:
             return Unreachable(str(fault))

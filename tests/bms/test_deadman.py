@@ -20,7 +20,7 @@ from ems.command import Refused, Written
 from ems.district import District
 from ems.simulate.servers import FieldServers
 from ems.simulate.servers.station import Station
-from tests.served_district import StillWorld, command, part_of_district
+from tests.served_district import NOW, StillWorld, command, part_of_district
 
 NET = 124
 PROJECT = Path(__file__).parents[2]
@@ -228,6 +228,22 @@ def test_who_was_taken_for_hung_and_goes_on_tells_the_dead_man_again(tmp_path: P
         assert entry["point"] == wire.point
 
     asyncio.run(run())
+
+
+def test_what_was_adopted_is_told_to_the_dead_man_and_what_another_wrote_over_is_told_again(tmp_path: Path) -> None:
+    async def run() -> None:
+        point = "parking/point-01/current_limit_a"
+        mirror = Mirror(tmp_path / "standing.json")
+        field = Field({point: part_of_district(NET).wires[point]}, mirror=mirror)
+        field.adopt([command(point, 16.0)])
+        await field.refresh(NOW)  # nobody is there to hear it
+        assert [entry["point"] for entry in deadman.standing(mirror.path, mirror.owner)] == [point]
+        deadman.store(mirror.path, "a second one that did not get the lead", [])
+        await field.refresh(NOW)
+        assert [entry["point"] for entry in deadman.standing(mirror.path, mirror.owner)] == [point]
+        await field.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 20))
 
 
 def test_without_the_file_nothing_new_is_written_and_what_stands_is_given_back(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from ems.bms import Field, Patience
-from ems.bms.bacnet import BacnetLine
+from ems.bms.apdu import read_one_request
+from ems.bms.bacnet import BacnetLine, DeviceError
 from ems.bms.modbus import ModbusLine
-from ems.command import Overridden, Unreachable, Written
+from ems.command import Overridden, Refused, Unreachable, Written
 from ems.district import Bus, Device, Wire
 from ems.points import Quality, Sample
 from ems.simulate.servers import FieldServers
@@ -290,6 +291,68 @@ def test_a_register_that_keeps_its_own_value_is_said_to_be_overridden() -> None:
     asyncio.run(test())
 
 
+def before_charger(port: int, test: Callable[[UnrulyGateway, Field, str], Awaitable[None]]) -> None:
+    """A test on one charge point behind an unruly gateway; its release value is 10 A."""
+
+    async def run() -> None:
+        wire = part_of_district(NET).wires["parking/point-01/current_limit_a"]
+        async with UnrulyGateway(port) as gateway:
+            field = Field(
+                {wire.point: replace(wire, device=replace(wire.device, bus=gateway.bus))},
+                patience=QUICK,
+                timeout_s=TIMEOUT_S,
+            )
+            try:
+                await test(gateway, field, wire.point)
+            finally:
+                await field.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+
+
+def amperes(value: int) -> Answer:
+    """Takes every write, and shows this current, mA."""
+    return lambda t, u, f, a, n: honest(t, u, f, a, n) if f == 16 else registers(t, u, f, [0, 1000 * value][:n])
+
+
+def test_a_command_whose_answer_was_lost_may_stand_and_is_given_back_when_it_expires() -> None:
+    async def test(gateway: UnrulyGateway, field: Field, point: str) -> None:
+        gateway.answer = lambda t, u, f, a, n: None  # it may have been taken all the same
+        (outcome,) = await field.write([command(point, 16, until=NOW + timedelta(minutes=30))])
+        assert isinstance(outcome, Unreachable) and outcome.sent
+        assert field.standing.keys() == {point}
+        gateway.answer = amperes(10)
+        assert await field.refresh(NOW + timedelta(minutes=29)) == {}  # nobody writes again what nobody confirmed
+        assert await field.refresh(NOW + timedelta(minutes=30)) == {point: Written(10)}
+        assert field.standing == {}
+
+    before_charger(15031, test)
+
+
+def test_a_command_that_never_left_stands_nowhere() -> None:
+    async def test(gateway: UnrulyGateway, field: Field, point: str) -> None:
+        field._lines[gateway.bus.name].breaker.failures = 2
+        (outcome,) = await field.write([command(point, 16)])
+        assert isinstance(outcome, Unreachable) and not outcome.sent
+        assert field.standing == {}
+
+    before_charger(15032, test)
+
+
+def test_a_register_that_takes_a_value_and_cannot_be_read_stands_all_the_same() -> None:
+    async def test(gateway: UnrulyGateway, field: Field, point: str) -> None:
+        gateway.answer = lambda t, u, f, a, n: (
+            honest(t, u, f, a, n) if f == 16 else struct.pack(">HHHBBB", t, 0, 3, u, f | 0x80, 2)
+        )
+        (outcome,) = await field.write([command(point, 16)])
+        assert isinstance(outcome, Unreachable) and "could not be read back" in outcome.why
+        assert field.standing.keys() == {point}
+        gateway.answer = lambda t, u, f, a, n: struct.pack(">HHHBBB", t, 0, 3, u, f | 0x80, 2)
+        assert isinstance((await field.write([command(point, 8)]))[0], Refused)  # this one was not taken
+
+    before_charger(15033, test)
+
+
 # BACnet
 
 
@@ -367,6 +430,38 @@ def test_a_malformed_answer_is_implausible(body: bytes) -> None:
         )
         samples = await field.sweep(NOW)
         assert not any(sample.is_good or sample.value is not None for sample in samples.values())
+
+    with_station(test)
+
+
+def test_a_value_that_a_station_rounds_stands_in_our_slot_and_is_given_back() -> None:
+    async def test(app: Any, field: Field, world: StillWorld) -> None:
+        offset = "mistral/substation/heating_curve_offset_k"
+        cell = next(c for c in app.cells.values() if c.wire.point == offset)
+        put = cell.put
+        cell.put = lambda priority, value: put(priority, None if value is None else float(round(value)))
+        assert await field.write([command(offset, 1.6)]) == [Overridden(2.0, "the device")]
+        assert field.standing.keys() == {offset}
+        assert await field.write([command(offset, None)]) == [Written(0.0)]
+        assert field.standing == {} and cell.commanding is None
+
+    with_station(test)
+
+
+def test_a_station_that_refuses_one_object_is_found_again_by_another() -> None:
+    async def test(app: Any, field: Field, world: StillWorld) -> None:
+        line = line_of(field)
+        whole, refused = line.stack.read, read_one_request(next(iter(line.properties.values())))
+
+        async def read(address: Any, service: int, data: bytes) -> bytes | None:
+            if data == refused:
+                raise DeviceError("error unknown object")
+            return await whole(address, service, data)
+
+        line.stack.read = read  # type: ignore[method-assign]
+        line.breaker.failures = 2
+        assert [await line.answers(None) for _ in range(2)] == [False, True]
+        assert not line.breaker.is_open
 
     with_station(test)
 
