@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from ems.bms import Field
@@ -14,6 +17,7 @@ from ems.district import BacnetObject, Register, Wire
 from ems.points import Sample, dimension, quantity_of, unit_label
 
 STANDS = timedelta(minutes=10)  # a trial command at most, should nobody come back to it
+KEEP_ALIVE_S = 5.0  # between two refreshes while somebody looks: a third of the shortest time-out of a device file
 TRIES = 3  # to give a point back
 Keep = Callable[[Record], None]
 
@@ -159,14 +163,29 @@ class Walk:
         made.wrote, made.write = value, _said(outcome)
         match outcome:
             case Written():
-                made.seen = self.person.seen(wire.point, value)
-                if made.seen == "no":
+                made.seen = await self._seen(wire, value)
+                if wire.point not in self.field.standing:
+                    missing.append(f"given back after {STANDS.total_seconds() / 60:g} min, before anybody had looked")
+                elif made.seen == "no":
                     faults.append("the device did not do what stands in it")
             case Overridden(holder=holder):
                 missing.append(f"{holder} holds it, so that our value does not count")
             case _:
                 faults.append(made.write)
         await self._give_back(wire, made, command, faults)
+
+    async def _seen(self, wire: Wire, value: float) -> str:
+        """What the person saw. The way to the device takes longer than its watchdog waits, and than our dead-man does:
+        meanwhile the command is kept alive, until it expires.
+        """
+        answer = _beside(lambda: self.person.seen(wire.point, value))
+        beats: set[str] = set()
+        while not answer.done():
+            beats |= (await self.field.refresh(self.now())).keys() - {wire.point}
+            await asyncio.wait({answer}, timeout=KEEP_ALIVE_S)
+        until = self.now() + STANDS
+        await self.field.write([Command(f"commission {beat} back", beat, None, until) for beat in sorted(beats)])
+        return await answer
 
     async def _give_back(self, wire: Wire, made: PointRecord, command: Command, faults: list[str]) -> None:
         """Until the device says that it has; whatever came of the write, for it may have been taken all the same."""
@@ -207,6 +226,33 @@ def trial_value(wire: Wire, shown: float | None) -> float:
         step = max(round(step / unit), 1) * unit
     up = here + step <= limits.maximum and here <= limits.minimum + span / 2
     return here + step if up else max(here - step, limits.minimum)
+
+
+def _beside(ask: Callable[[], str]) -> asyncio.Future[str]:
+    """The answer of somebody who may take his time, while the loop goes on."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[str] = loop.create_future()
+
+    def settle(said: str | BaseException) -> None:
+        if answer.done():
+            return  # broken off
+        if isinstance(said, BaseException):
+            answer.set_exception(said)
+        else:
+            answer.set_result(said)
+
+    def run() -> None:
+        said: str | BaseException
+        try:
+            said = ask()
+        except BaseException as fault:
+            said = fault
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, said)
+
+    # A daemon: whoever breaks off is not kept until a key is pressed.
+    threading.Thread(target=run, name="asks a person", daemon=True).start()
+    return answer
 
 
 def _shown(sample: Sample, unit: str) -> str:

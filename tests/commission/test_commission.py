@@ -6,8 +6,10 @@ import asyncio
 import json
 import os
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,9 @@ from ems.command import Command, Outcome, Unreachable
 from ems.commission import Answers, AnswersError, PointRecord, Record, Verdict, Walk, check, compare, html, sealed
 from ems.commission.command import may_not_write
 from ems.commission.record import site_key
-from ems.commission.walk import place_of, trial_value
+from ems.commission.walk import STANDS, place_of, trial_value
 from ems.simulate.servers import FieldServers
+from ems.simulate.servers.station import Station
 from ems.store.requests import Handover
 from tests.served_district import NOW, StillWorld, part_of_district, whole_district
 
@@ -179,6 +182,63 @@ def test_a_point_that_reads_right_and_obeys_has_passed(tmp_path: Path) -> None:
         assert [value for point, value in world.commands if point == CURVE] == [1.5, 0.0]
         assert made.holders == {} and "analog-output" in made.place
         assert not field.standing
+
+    beside(answers, test, tmp_path / "answers.yaml")
+
+
+class Walker(Answers):
+    """Goes to the device and looks: says what there was to see once `arrived`."""
+
+    def __init__(self, answers: Answers, says: str) -> None:
+        self.points, self.signs, self.out = answers.points, answers.signs, answers.out
+        self.says, self.arrived = says, threading.Event()
+
+    def seen(self, point: str, value: float) -> str:
+        return self.says if self.arrived.wait(3) else "no"
+
+
+def test_a_command_is_kept_alive_while_somebody_walks_to_the_device(tmp_path: Path) -> None:
+    answers = {"points": {CURVE: {"second": 0, "write": True, "value": 1.5}}}
+
+    async def test(walk: Walk, world: StillWorld, servers: FieldServers, field: Field) -> None:
+        assert isinstance(walk.person, Answers)
+        walker = walk.person = Walker(walk.person, "yes")
+        refresh, beats = field.refresh, "creche/substation/heartbeat_count"
+        station = servers.servers[field.wires[beats].bus.name]
+        assert isinstance(station, Station)
+        counter = next(cell for cell in station.cells.values() if cell.wire.point == beats)
+
+        async def refreshed(now: datetime) -> dict[str, Outcome]:
+            outcomes = await refresh(now)
+            assert field.standing.keys() == {CURVE} and counter.commanding == 12
+            walker.arrived.set()
+            return outcomes
+
+        field.refresh = refreshed  # type: ignore[method-assign]
+        made = await walk.point(walk.wires[CURVE])
+        assert (made.result, made.seen) == ("passed", "yes")
+        assert field.standing == {} and counter.commanding is None
+
+    beside(answers, test, tmp_path / "answers.yaml")
+
+
+def test_a_command_that_nobody_came_back_to_is_given_back_and_no_fault_of_the_device(tmp_path: Path) -> None:
+    answers = {"points": {CURVE: {"second": 0, "write": True, "value": 1.5}}}
+
+    async def test(walk: Walk, world: StillWorld, servers: FieldServers, field: Field) -> None:
+        assert isinstance(walk.person, Answers)
+        walker = walk.person = Walker(walk.person, "no")
+        refresh = field.refresh
+
+        async def refreshed(now: datetime) -> dict[str, Outcome]:
+            outcomes = await refresh(NOW + STANDS)
+            walker.arrived.set()
+            return outcomes
+
+        field.refresh = refreshed  # type: ignore[method-assign]
+        made = await walk.point(walk.wires[CURVE])
+        assert (made.result, made.seen) == ("partly", "no") and "10 min" in made.why
+        assert world.values[world.index[CURVE]] == 0.0
 
     beside(answers, test, tmp_path / "answers.yaml")
 
