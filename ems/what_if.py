@@ -13,6 +13,7 @@ from datetime import datetime
 import numpy as np
 
 from ems.assets import Battery, Dwelling, Photovoltaic, Plant, Supply
+from ems.assets.battery import value_at_end_per_kwh
 from ems.district import District
 from ems.dry_run import Known, from_site, planned
 from ems.loop.site import Site
@@ -49,6 +50,13 @@ def answered(district: District, known: Known, question: Question, count: int) -
     known = replace(known, previous=None)  # leaving the running plan is no cost of what is asked
     other, asked = otherwise(district, known, question)
     plans = {"now": planned(district, known, count, NOT_AT_ALL), "asked": planned(other, asked, count, NOT_AT_ALL)}
+    cases = {
+        name: case(of, plans[name], stores=question.what != "price")
+        for name, of in (("now", district), ("asked", other))
+    }
+    if question.what == "battery":
+        terms = cases["asked"].terms
+        terms["stores"] = round(terms["stores"] + more_at_start_euro(district, plans["now"], plans["asked"]), 2)
     doubts = [p.cost - p.bound for p in plans.values() if p.bound is not None]
     return Answer(
         made_at=known.snapshot.at,
@@ -56,11 +64,21 @@ def answered(district: District, known: Known, question: Question, count: int) -
         start=plans["now"].slots.start,
         minutes=plans["now"].slots.minutes,
         doubt_euro=round(max(doubts), 2) if len(doubts) == len(plans) else None,
-        cases={
-            name: case(of, plans[name], stores=question.what != "price")
-            for name, of in (("now", district), ("asked", other))
-        },
+        cases=cases,
     )
+
+
+def more_at_start_euro(district: District, now: Plan, asked: Plan) -> float:
+    """What batteries of another size begin with more, at the worth of what is left in them: it is nobody's gain.
+
+    A larger one that stands at its minimum would else be given what its own minimum lies higher.
+    """
+    euro = 0.0
+    for name, battery in district.of(Battery).items():
+        more_kwh = float(asked.state(name, "energy_kwh")[0] - now.state(name, "energy_kwh")[0])
+        contract = district.contracts[district.asset(battery.supply, Supply).contract]
+        euro += more_kwh * value_at_end_per_kwh(battery, prices(contract, now.slots).import_per_kwh)
+    return euro
 
 
 def otherwise(district: District, known: Known, question: Question) -> tuple[District, Known]:
@@ -99,8 +117,12 @@ def otherwise(district: District, known: Known, question: Question) -> tuple[Dis
                 sizes = ("capacity_kwh", "charge_limit_kw", "discharge_limit_kw")
                 assets[name] = battery.model_copy(update={k: getattr(battery, k) * amount for k in sizes})
         case "sun":
+            made = dict(known.history.values)  # by the roofs that are there, from which forecasts learn
             for name, roof in district.of(Photovoltaic).items():
                 assets[name] = roof.model_copy(update={"peak_kw": roof.peak_kw * amount})
+                if (point := roof.point("power_kw")) in made:
+                    made[point] = made[point] * amount
+            known = replace(known, history=replace(known.history, values=made))
         case "comfort":
             uses = {home.use for home in district.of(Dwelling).values()}
             shifted = {
