@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from ems.district import District
@@ -15,7 +15,6 @@ from ems.loop.asked import Wanted
 from ems.loop.control import HISTORY
 from ems.loop.site import Site
 from ems.optimise import AT_LENGTH, Effort, Plan, plan
-from ems.points import Sample
 from ems.series import Forecast, History
 from ems.simulate.direct import DirectField
 from ems.simulate.past import past
@@ -57,7 +56,8 @@ def from_scenario(district: District, scenario: Path, seed: int) -> Known:
     wanted = set(history_points(district))
     series = past(district, end=floor(begin), days=PAST_DAYS, seed=seed, weather=weather)
     history = History(window, {p: values for p, _, values in series if p in wanted})
-    return Known(_snapshot(district, samples, begin), history, weather.forecast(begin, Slots(floor(begin), 240)))
+    snapshot = _with_people(district, Snapshot(at=begin, samples=samples), Wanted())
+    return Known(snapshot, history, weather.forecast(begin, Slots(floor(begin), 240)))
 
 
 def from_site(district: District, site: Site) -> Known:
@@ -72,25 +72,43 @@ def from_site(district: District, site: Site) -> Known:
         count = HISTORY // SLOT
         history = store.history(history_points(district), Slots(floor(at) - count * SLOT, count))
         record = store.last_decision()
+        seen = Snapshot(
+            at=at, samples=samples, overrides=store.overrides(at), out_of_service=frozenset(store.out_of_service(at))
+        )
     before = Plan.from_json(record["plan"]) if record and record.get("plan") else None
     weather = read_weather_file(site.weather_file, at)
-    closed = _closed(site)
-    snapshot = replace(_snapshot(district, samples, at), closed=closed)
-    history = replace(history, closed=closed)
+    asked = _asked(site, at)
+    history = replace(history, closed=asked.closed)
+    snapshot = _with_people(district, seen, asked)
     return Known(snapshot, history, {} if isinstance(weather, Absent) else weather, before)
 
 
-def _closed(site: Site) -> dict[str, frozenset[date]]:
-    """The days on which people said that rooms stay shut, as the running site takes them."""
+def _asked(site: Site, at: datetime) -> Wanted:
+    """What people ask for, hold and work at, as the running site takes it."""
     if not (site.folder / "people.db").is_file():
-        return {}
+        return Wanted()
     reading = Asked.read_only(site.people_url)
     try:
-        return Wanted(closings=reading.closings()).closed
+        return Wanted(
+            wishes=reading.comfort_wishes(),
+            heating=reading.heating_now(at),
+            departures=reading.departures(at),
+            holds=reading.holds(at),
+            locked=frozenset(reading.maintenance()),
+            reservations=reading.reservations(at),
+            closings=reading.closings(),
+        )
     finally:
         reading.close()
 
 
-def _snapshot(district: District, samples: dict[str, Sample], at: datetime) -> Snapshot:
-    seen = Snapshot(at=at, samples=samples)
-    return Snapshot(at=at, samples=samples, sessions=sessions(district, seen, {}))
+def _with_people(district: District, seen: Snapshot, asked: Wanted) -> Snapshot:
+    """The snapshot with the sessions that follow from it, and with what people ask for."""
+    known = replace(seen, sessions=sessions(district, seen, {}, asked.trips(seen.at)))
+    return replace(
+        known,
+        sessions=asked.sessions(district, known),
+        out_of_service=seen.out_of_service | asked.locked,
+        holds=asked.overrides(district, seen),
+        closed=asked.closed,
+    )

@@ -8,13 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from ems.assets import Battery, Plant
+from ems.assets import Battery, Photovoltaic, Plant, Supply
+from ems.assets.battery import value_at_end_per_kwh
 from ems.district import District, read_district
-from ems.dry_run import Known, from_scenario, from_site
+from ems.dry_run import Known, from_scenario, from_site, planned
+from ems.forecast import forecast
 from ems.loop.clock import RealClock
 from ems.loop.site import Site
+from ems.market import prices
+from ems.optimise import NOT_AT_ALL
 from ems.points import good
-from ems.store import Closing, People, Store
+from ems.slots import Slots, floor
+from ems.store import Closing, Hold, People, Store
 from ems.store.questions import Question, Questions
 from ems.what_if import QuestionError, answer_all, answered, otherwise
 from tests.small_district import copy_small_district
@@ -44,6 +49,35 @@ def test_a_dry_run_of_a_site_knows_its_closing_days(district: District, tmp_path
     assert known.snapshot.closed == known.history.closed == {room: frozenset({day})}
 
 
+def test_a_dry_run_of_a_site_knows_what_people_hold_and_what_they_work_at(district: District, tmp_path: Path) -> None:
+    """A plant that is being mended is not planned with, and a battery that somebody holds stands where it is held."""
+    at = datetime(2026, 1, 20, 5, tzinfo=UTC)
+    battery, plant = next(iter(district.of(Battery))), next(iter(district.of(Plant)))
+    point = f"{battery}/power_setpoint_kw"
+    with Store.open(f"sqlite:///{tmp_path}/site.db") as store:
+        store.save_latest({next(iter(district.wires)): good(20.0, at)})
+    with People.open(f"sqlite:///{tmp_path}/people.db") as people:
+        people.asked.take_out(plant, "new pump", ("chief", "manager"), at)
+        people.asked.hold(Hold(point, 20.0, "chief", "a test", at, at + timedelta(hours=2)), "manager")
+    seen = from_site(district, Site(tmp_path)).snapshot
+    assert seen.out_of_service == {plant}
+    assert {p: (h.value, h.until) for p, h in seen.holds.items()} == {point: (20.0, at + timedelta(hours=2))}
+
+
+def test_twice_as_many_roofs_are_expected_to_give_twice_as_much(district: District, known: Known) -> None:
+    """What an array was seen to give of its data sheet is that of the roofs that are there."""
+    slots = Slots(floor(known.snapshot.at), 96)
+
+    def expected_kwh(of: District, seen: Known) -> float:
+        made = forecast(of, seen.history, seen.weather, slots, seen.snapshot.at)
+        return -sum(float(made[f"{array}/power_kw"].median.sum()) / 4 for array in of.of(Photovoltaic))
+
+    there = expected_kwh(district, known)
+    assert there > 10
+    for times in (0.0, 0.5, 2.0):
+        assert expected_kwh(*otherwise(district, known, question(known, "sun", times))) == pytest.approx(times * there)
+
+
 def question(known: Known, what: str, amount: float = 0.0, subject: str = "") -> Question:
     at = known.snapshot.at
     return Question(1, what, subject, amount, "chief", at, at + timedelta(hours=2))  # type: ignore[arg-type]
@@ -68,6 +102,24 @@ def test_a_battery_held_still_does_not_make_the_plan_cheaper(district: District,
     found = answered(district, known, asked, COUNT)
     assert found.more_euro is not None and found.doubt_euro is not None
     assert found.more_euro >= -found.doubt_euro - 0.01
+
+
+def test_a_larger_battery_is_given_nothing_to_begin_with(district: District, known: Known) -> None:
+    """At its minimum of 10 % it holds 50 kWh, one twice as large would hold 100: 50 kWh that nobody has paid for."""
+    [battery] = district.of(Battery).values()
+    at = known.snapshot.at
+    low = good(battery.minimum_share * battery.capacity_kwh, at)
+    emptied = replace(known.snapshot, samples={**known.snapshot.samples, battery.point("stored_kwh"): low})
+    known = replace(known, snapshot=emptied)
+    asked = question(known, "battery", 2.0)
+    found = answered(district, known, asked, 4)
+    other, seen = otherwise(district, known, asked)
+    larger = planned(other, replace(seen, previous=None), 4, NOT_AT_ALL)
+    contract = district.contracts[district.asset(battery.supply, Supply).contract]
+    worth = value_at_end_per_kwh(battery, prices(contract, larger.slots).import_per_kwh)
+    gift = battery.minimum_share * battery.capacity_kwh * worth
+    assert gift > 1
+    assert found.cases["asked"].euro == pytest.approx(larger.cost + gift, abs=0.2)
 
 
 def test_what_is_asked_is_changed_and_nothing_else(district: District, known: Known) -> None:
