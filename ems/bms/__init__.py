@@ -3,6 +3,7 @@
 from ems.bms.belief import Event, Finding
 from ems.bms.field import Field, FieldLink
 from ems.bms.health import BusHealth, Patience
+from ems.bms.line import Holder
 from ems.bms.mirror import Mirror, dead_man
 from ems.bms.shadow import ShadowField, StandingError
 
@@ -12,6 +13,7 @@ __all__ = [
     "Field",
     "FieldLink",
     "Finding",
+    "Holder",
     "Mirror",
     "Patience",
     "ShadowField",

@@ -61,9 +61,9 @@ from ems.bms.apdu import (
 from ems.bms.cov import SUBSCRIBE_COV, Following, Notice, subscribe_request
 from ems.bms.datagrams import ABORT, REJECT, Acknowledged, Datagrams, Denied, Odd
 from ems.bms.health import BusHealth, Patience
-from ems.bms.line import Line, NoAnswerError
+from ems.bms.line import Holder, Line, NoAnswerError
 from ems.bms.reads import APDU_BYTES, batches, objects_in
-from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
+from ems.command import BACNET_PRIORITY, Command, Outcome, Overridden, Refused, Unreachable, Written
 from ems.district import Bus, Wire
 from ems.points import Quality, Sample
 
@@ -522,6 +522,26 @@ class BacnetLine(Line):
         if any(not isinstance(found.get(slot), float | None) or slot not in found for slot in slots):
             return None
         return {slot.index: value for slot in slots if slot.index and isinstance(value := found[slot], float)}
+
+    async def holders(self, points: Sequence[str]) -> dict[str, Holder | None]:
+        outputs = [point for point in points if self.wires[point].measure.write is not None]
+        above = {p: [_slot(self.properties[p], n) for n in range(1, BACNET_PRIORITY)] for p in outputs}
+        if not outputs or self.breaker.is_open:
+            return {}
+        try:
+            found = await self._read([slot for slots in above.values() for slot in slots])
+        except NoAnswerError:
+            return {}  # the next sweep finds out whether it was more than a lost answer
+        except Exception as fault:
+            self.defects += 1
+            self.breaker.last_error = f"{type(fault).__name__}: {fault}"
+            return {}
+        told: dict[str, Holder | None] = {}
+        for point, slots in above.items():
+            if all(slot in found and isinstance(found[slot], float | None) for slot in slots):
+                held = ((slot.index, found[slot]) for slot in slots)
+                told[point] = next(((n, v) for n, v in held if n is not None and isinstance(v, float)), None)
+        return told
 
     # Writing
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from ems.bms.bacnet import BacnetLine, Stack, own_address
 from ems.bms.belief import Belief, Finding, expectations
 from ems.bms.health import BusHealth, Patience
-from ems.bms.line import Guard, Line
+from ems.bms.line import Guard, Holder, Line
 from ems.bms.mirror import Mirror
 from ems.bms.modbus import TIMEOUT_S, ModbusLine
 from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Written
@@ -60,6 +60,12 @@ class FieldLink(Protocol):
 
     def findings(self) -> list[Finding]:
         """What the sweeps since the last call have shown about points."""
+
+    async def holders(self, points: Collection[str]) -> dict[str, Holder | None]:
+        """Who stands above our priority in each of these points; None: nobody. Never raises.
+
+        Left out is what has no priorities, or did not answer.
+        """
 
     def guard_writes(self, guard: Guard) -> None:
         """Ask `guard` right before each write leaves; a reason refuses it."""
@@ -194,6 +200,17 @@ class Field:
         for point in points:
             if (item := self._standing.get(point)) is not None and not item.leaving:
                 item.command = replace(item.command, expires_at=until)
+
+    async def holders(self, points: Collection[str]) -> dict[str, Holder | None]:
+        """Who stands above our priority: the outputs of a station many at a time, stations in parallel."""
+        groups: dict[str, list[str]] = defaultdict(list)
+        for point in points:
+            if point in self.wires:
+                groups[self.wires[point].bus.name].append(point)
+        found: dict[str, Holder | None] = {}
+        for part in await asyncio.gather(*(self._lines[bus].holders(group) for bus, group in groups.items())):
+            found |= part
+        return found
 
     # For a person who commissions
 

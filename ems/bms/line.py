@@ -19,6 +19,7 @@ from ems.command import Command, Outcome, Refused, Unreachable
 from ems.district import Bus, Wire
 from ems.points import Quality, Sample
 
+Holder = tuple[int, float]  # a BACnet priority, and the value that stands there
 Guard = Callable[[Command], str | None]  # why this process may not send a command any more, or None
 
 
@@ -83,6 +84,13 @@ class Line(ABC):
     async def priorities(self, wire: Wire) -> dict[int, float] | None:
         """Who holds the point, by priority; None where there are no priorities or they cannot be read."""
         return None
+
+    async def holders(self, points: Sequence[str]) -> dict[str, Holder | None]:
+        """Who stands above our priority in each of these points, the highest; None: nobody. Never raises.
+
+        Left out is what has no priorities, or did not answer.
+        """
+        return {}
 
     async def close(self) -> None:  # noqa: B027 - a line without a connection has nothing to close
         """Let go of the connection."""

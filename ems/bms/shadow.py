@@ -14,7 +14,7 @@ from types import MappingProxyType
 from ems.bms.belief import Finding
 from ems.bms.field import FieldLink
 from ems.bms.health import BusHealth
-from ems.bms.line import Guard
+from ems.bms.line import Guard, Holder
 from ems.command import Command, Outcome, Withheld
 from ems.points import Sample
 
@@ -47,6 +47,9 @@ class ShadowField:
 
     def findings(self) -> list[Finding]:
         return self._link.findings()
+
+    async def holders(self, points: Collection[str]) -> dict[str, Holder | None]:
+        return await self._link.holders(points)
 
     async def write(self, commands: Sequence[Command]) -> list[Outcome]:
         """What would have been written, as it was told; no device hears of it."""

@@ -324,7 +324,8 @@ class Control:
         snapshot = await self._step(slot, "snapshot", self._snapshot, memory.dump_snapshot, memory.load_snapshot)
         standing = await self.patient.call(journal.last_confirmed)
         seen = await self._seen(now)  # not the recalled one: a resumed slot has written since
-        self.hands.let_go(standing, seen)
+        await self.hands.look_for_holders(slot)
+        self.hands.let_go(seen)
         deviations = [d for d in verify(standing, seen) if d.point not in self.hands.overridden]
         self.watch.only("setpoint-moved", {d.point: f"{d}; it is written again" for d in deviations})
 

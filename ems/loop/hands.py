@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
 
-from ems.bms import Event, FieldLink
+from ems.bms import Event, FieldLink, Holder
 from ems.command import Command, Outcome, Overridden, Refused, Unreachable, Withheld, Written
 from ems.dispatch import Permission, heartbeats, permit
 from ems.district import District
@@ -31,6 +31,7 @@ UNBELIEVED = (
     ("meter-implausible", "shows what cannot be", (Quality.IMPLAUSIBLE,)),
     ("meter-frozen", "stands still", (Quality.STALE,)),
 )
+HOLDERS_ROUND = 4  # quarter-hours in which each output is asked once who holds it; the ones that are held, each time
 REFRESH_AT_MOST = timedelta(seconds=55)  # of site time: a bell that rings each minute is never just too early
 
 
@@ -66,6 +67,10 @@ class Hands:
         self._watch = watch
         self._totals = totals
         self._beats = heartbeats(district)
+        self._outputs = sorted(
+            p for p in district.commanded if p not in self._beats and district.wires[p].bus.protocol == "bacnet"
+        )
+        self._holders: Mapping[str, Holder | None] = {}  # what outputs said when last asked
         self._switches = switches(district)
         self._since: dict[str, datetime] = {}  # when these were last seen to go on or off
         self._refresh_every = shortest_refresh(district)
@@ -267,14 +272,33 @@ class Hands:
         if of_slot:
             watch.only("setpoint-refused", refused)
 
-    def let_go(self, standing: Mapping[str, float], seen: Snapshot) -> None:
-        """Forget who held a point once our own value shows again."""
+    async def look_for_holders(self, slot: int) -> None:
+        """Asks outputs who stands above us in them, for a hold shows by itself only where its value differs from ours.
+
+        A few requests in a quarter-hour: a station tells many at a time, and one output has its turn every hour.
+        """
+        known = {subject for kind, subject in self._watch.standing if kind == "setpoint-held"} | self.overridden.keys()
+        with self.undisturbed():
+            self._holders = await self.link.holders(known.union(self._outputs[slot % HOLDERS_ROUND :: HOLDERS_ROUND]))
+        for point, holder in sorted(self._holders.items()):
+            if holder is not None and ("setpoint-held", point) not in self._watch.standing:
+                priority, value = holder
+                self._watch.wrong("setpoint-held", point, f"{point} stands at {value:g}: priority {priority} holds it")
+
+    def let_go(self, seen: Snapshot) -> None:
+        """Forget who held a point once the device says so; of one that has no priorities, once our own value shows."""
         for point, below in list(self.overridden.items()):
             found = seen.value(point)
-            if found is not None and abs(found - below) < 1e-4:
+            shows = found is not None and abs(found - below) < 1e-4
+            if self._holders[point] is None if point in self._holders else shows:
                 del self.overridden[point]
         held = {p: t for (kind, p), t in self._watch.standing.items() if kind == "setpoint-held"}
-        self._watch.only("setpoint-held", {p: t for p, t in held.items() if p in self.overridden}, "{} is free again")
+        self._watch.only("setpoint-held", {p: t for p, t in held.items() if self._is_held(p)}, "{} is free again")
+
+    def _is_held(self, point: str) -> bool:
+        """Whether somebody holds it; who is not heard from has not let go."""
+        silent = point in self.district.wires and self.district.wires[point].bus.name in self._silent
+        return point in self.overridden or self._holders.get(point) is not None or silent
 
     # Giving back
 

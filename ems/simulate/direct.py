@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
-from ems.bms import BusHealth, Finding
+from ems.bms import BusHealth, Finding, Holder
 from ems.command import Command, Outcome, Refused, Written
 from ems.dispatch import heartbeats
 from ems.district import District
@@ -81,6 +81,10 @@ class DirectField:
 
     def guard_writes(self, guard: Callable[[Command], str | None]) -> None:
         return None
+
+    async def holders(self, points: Collection[str]) -> dict[str, Holder | None]:
+        """Nobody is told: a plant without its servers has no priorities."""
+        return {}
 
     def findings(self) -> list[Finding]:
         return []

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ems.bms import Field, Patience
-from ems.bms.bacnet import own_address
+from ems.bms.bacnet import BacnetLine, own_address
 from ems.command import Command, Overridden, Refused, Unreachable, Written
 from ems.district import Bus
 from ems.points import Quality
@@ -244,6 +244,38 @@ def test_a_person_at_the_controller_stays_above_us(site: Site) -> None:
     site.run(site.servers.override(TANK, None))
     assert site.world.values[site.world.index[TANK]] == 64  # our slot was filled all the time
     assert site.run(site.field.write([command(TANK, None)])) == [Written(60.0)]
+
+
+def test_a_person_above_us_is_seen_whatever_stands_there(site: Site) -> None:
+    """At our own value too, and where nothing of ours stands; a register has no priorities."""
+    asked = [TANK, CHARGER, "nowhere/tank/setpoint_c"]
+    assert site.run(site.field.holders(asked)) == {TANK: None}
+    site.run(site.field.write([command(TANK, 57)]))
+    assert site.run(site.field.holders(asked)) == {TANK: None}  # what is ours is not above us
+    site.run(site.servers.override(TANK, 57.0))
+    assert site.run(site.field.holders(asked)) == {TANK: (8, 57.0)}
+    site.run(site.field.write([command(TANK, None)]))
+    assert site.run(site.field.holders(asked)) == {TANK: (8, 57.0)}
+    site.run(site.servers.silence(site.field.wires[TANK].bus.name))
+    assert site.run(site.field.holders(asked)) == {}
+    site.run(site.servers.restore(site.field.wires[TANK].bus.name))
+    site.run(site.servers.override(TANK, None))
+    assert site.run(site.field.holders(asked)) == {TANK: None}
+
+
+def test_all_outputs_of_a_station_are_a_few_requests(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.run(site.field.sweep(NOW))  # it has told how much it takes at a time
+    outputs = [p for p, w in site.field.wires.items() if w.bus.name == site.field.wires[TANK].bus.name and w.commanded]
+    requests, ask = 0, BacnetLine._answer
+
+    async def counted(self: BacnetLine, service: int, request: bytes) -> bytes:
+        nonlocal requests
+        requests += 1
+        return await ask(self, service, request)
+
+    monkeypatch.setattr(BacnetLine, "_answer", counted)
+    assert len(site.run(site.field.holders(outputs))) == len(outputs)
+    assert requests <= len(outputs) / 4
 
 
 def test_an_input_and_a_register_cannot_be_held_by_hand(site: Site) -> None:

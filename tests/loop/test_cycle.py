@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ems.command import Command, Outcome, Refused
+from ems.bms import Holder
+from ems.command import Command, Outcome, Overridden, Refused
 from ems.district import District, read_district
 from ems.loop.bell import VirtualBell
 from ems.loop.clock import LockStep
@@ -335,6 +336,77 @@ def test_what_a_person_holds_is_left_alone(district: District, tmp_path: Path) -
         record = store.last_decision()
         assert record is not None
         assert record["sent"] and point not in {sent["point"] for sent in record["sent"]}
+
+
+class Held(DirectField):
+    """A field whose outputs have priorities: somebody stands above us in `held`, at what shows there."""
+
+    def __init__(self, district: District, world: World) -> None:
+        super().__init__(district, world)
+        self.held: dict[str, tuple[int, float]] = {}
+        self.asked: list[str] = []
+
+    async def holders(self, points: Collection[str]) -> dict[str, Holder | None]:
+        self.asked += points
+        return {p: self.held.get(p) for p in points if self.district.wires[p].bus.protocol == "bacnet"}
+
+    async def write(self, commands: Sequence[Command]) -> list[Outcome]:
+        outcomes = await super().write(commands)
+        return [
+            Overridden(self.held[c.point][1], "priority 8")
+            if c.point in self.held and c.value not in (None, self.held[c.point][1])
+            else o
+            for c, o in zip(commands, outcomes, strict=True)
+        ]
+
+    def _sample(self, point: str, value: float, now: datetime) -> Sample:
+        if point in self.held:
+            return Sample(self.held[point][1], Quality.GOOD, now)
+        return super()._sample(point, value, now)
+
+
+def test_a_person_who_holds_our_own_value_is_seen_within_an_hour(district: District, tmp_path: Path) -> None:
+    site = Site(district, tmp_path)
+    link = site.link = Held(district, site.world)
+    outputs = [p for p in district.commanded if district.wires[p].bus.protocol == "bacnet"]
+    seen: list[bool] = []
+
+    async def hold(control: Control) -> None:
+        point = min(p for p in link.standing if p in outputs)
+        value = link.standing[point].value
+        assert value is not None
+        link.held = {point: (8, value)}
+        seen.append(("setpoint-held", point) in control.watch.standing)
+
+    site.run(6, on_cycle=hold)
+    assert seen[-1]
+    assert len(link.asked) < 2 * len(outputs)  # in six quarter-hours, and the held one each time
+
+
+def test_a_point_that_is_given_back_or_found_at_a_start_is_not_free_while_somebody_holds_it(
+    district: District, tmp_path: Path
+) -> None:
+    site = Site(district, tmp_path)
+    link = site.link = Held(district, site.world)
+    held: list[str] = []
+
+    async def hold(control: Control) -> None:
+        if not held:
+            [held[:]] = [[min(p for p in link.standing if district.wires[p].bus.protocol == "bacnet")]]
+            link.held[held[0]] = (8, district.wires[held[0]].measure.write.maximum)  # type: ignore[union-attr]
+        elif ("setpoint-held", held[0]) in control.watch.standing:
+            Handover(tmp_path).give(held[0].partition("/")[0], "lea", control.clock.now(), "works")
+            await control.wishes.follow()
+
+    site.run(4, on_cycle=hold)
+    site.run(2)
+    with Store.read_only(site.url) as store:
+        assert ("setpoint-held", held[0]) in {(a.kind.name, a.subject) for a in store.alarms.open()}
+    assert not any(f"{held[0]} is free again" in e.text for e in site.events)
+    del link.held[held[0]]
+    site.run(1)
+    with Store.read_only(site.url) as store:
+        assert ("setpoint-held", held[0]) not in {(a.kind.name, a.subject) for a in store.alarms.open()}
 
 
 def test_two_loops_do_not_share_a_site(district: District, tmp_path: Path) -> None:
