@@ -23,7 +23,7 @@ class BusHealth:
     since: datetime | None
     failures: int  # in a row
     last_error: str
-    silent_units: tuple[int, ...] = ()  # Modbus units that do not answer though the bus does
+    silent_units: tuple[int, ...] = ()  # Modbus units that do not answer, or not everything, though the bus does
     polled: tuple[str, ...] = ()  # points whose station does not tell of changes as its file says, each with why
 
 

@@ -68,6 +68,7 @@ class Unit:
     def __init__(self, number: int, plan: tuple[Block, ...]) -> None:
         self.number = number
         self.blocks = self.plan = plan
+        self.mute = False  # whether it leaves spans unanswered while it answers others: a probe asks for them again
         self.breaker = Breaker()
 
     def split(self, block: Block) -> tuple[Block, ...]:
@@ -75,6 +76,16 @@ class Unit:
         singles = block.single()
         self.blocks = tuple(b for old in self.blocks for b in (singles if old is block else (old,)))
         return singles
+
+    def put_last(self, block: Block) -> None:
+        """A span was not answered: the next time others show first whether the device is there at all."""
+        if block in self.blocks:
+            self.blocks = (*(b for b in self.blocks if b is not block), block)
+
+    def leave_out(self, block: Block) -> None:
+        """A span that is not answered while others are is no silence of the device."""
+        self.blocks = tuple(b for b in self.blocks if b is not block)
+        self.mute = True
 
 
 class ModbusLine(Line):
@@ -193,14 +204,17 @@ class ModbusLine(Line):
     async def read_unit(self, unit: Unit) -> dict[str, Sample]:
         """Samples of one unit; none when it refuses everything. Tells its breaker. Raises NoAnswerError."""
         samples: dict[str, Sample] = {}
-        try:
-            for block in unit.blocks:
+        for block in unit.blocks:
+            try:
                 samples.update(await self.read_block(unit, block))
-        except NoConnectionError:
-            raise  # the gateway's fault, not the unit's
-        except NoAnswerError as silence:
-            unit.breaker.failed(str(silence))
-            raise
+            except NoConnectionError:
+                raise  # the gateway's fault, not the unit's
+            except NoAnswerError as silence:
+                unit.breaker.failed(str(silence))
+                if not samples or not unit.breaker.is_open:
+                    unit.put_last(block)
+                    raise
+                unit.leave_out(block)
         if samples:
             unit.breaker.answered()
         else:
@@ -459,7 +473,7 @@ class ModbusLine(Line):
     def silent(self) -> list[Hashable]:
         if self.breaker.is_open:
             return [None]
-        return [unit.number for unit in self.units.values() if unit.breaker.is_open]
+        return [unit.number for unit in self.units.values() if unit.breaker.is_open or unit.mute]
 
     async def answers(self, which: Hashable) -> bool:
         """Read one unit; for the bus, the one that failed least: another stands for it the next time."""
@@ -468,11 +482,17 @@ class ModbusLine(Line):
         else:
             unit = min(self.units.values(), key=lambda u: u.breaker.failures)
         self._steady = False
-        unit.blocks = unit.plan  # what comes back may be another device: its spans are tried again
-        if not await self.read_unit(unit):
+        unit.blocks, unit.mute = unit.plan, False  # what comes back may be another device: its spans are tried again
+        try:
+            found = await self.read_unit(unit)
+        except NoAnswerError:
+            if unit.breaker.is_open:
+                raise
+            found = await self.read_unit(unit)  # one lost answer, or a span that goes on unanswered
+        if not found:
             return False
         self.breaker.answered()
-        return True
+        return not unit.mute
 
     async def close(self) -> None:
         async with self.turn:

@@ -16,6 +16,7 @@ from ems.bms import Field, Patience
 from ems.bms.apdu import read_one_request
 from ems.bms.bacnet import BacnetLine, DeviceError
 from ems.bms.modbus import ModbusLine
+from ems.bms.reads import register_of
 from ems.command import Overridden, Refused, Unreachable, Written
 from ems.district import Bus, Device, Wire
 from ems.points import Quality, Sample
@@ -313,6 +314,34 @@ def before_charger(port: int, test: Callable[[UnrulyGateway, Field, str], Awaita
 def amperes(value: int) -> Answer:
     """Takes every write, and shows this current, mA."""
     return lambda t, u, f, a, n: honest(t, u, f, a, n) if f == 16 else registers(t, u, f, [0, 1000 * value][:n])
+
+
+@pytest.mark.parametrize("mute", [3, 4])  # the first span of the device, and the last one
+def test_a_device_that_leaves_one_span_unanswered_is_read_and_commanded_all_the_same(mute: int) -> None:
+    """It has its measurements under function 4, and the set point under function 3."""
+
+    async def test() -> None:
+        wires = [w for p, w in part_of_district(NET).wires.items() if p.startswith("plant-a/battery/")]
+        async with UnrulyGateway(15034 + mute) as gateway:
+            device = replace(wires[0].device, bus=gateway.bus)
+            line = ModbusLine(gateway.bus, [replace(w, device=device) for w in wires], QUICK, TIMEOUT_S)
+            gateway.answer = lambda t, u, f, a, n: None if f == mute else honest(t, u, f, a, n)
+            for n in range(4):
+                samples = await line.read(NOW + timedelta(minutes=n))
+                good = {w.point for w in wires if samples[w.point].is_good}
+                assert good == {w.point for w in wires if register_of(w).function != mute}
+            assert line.health.up and line.health.silent_units == (device.unit,)
+            if mute == 4:
+                assert await line.write([command("plant-a/battery/power_setpoint_kw", 0)]) == [Written(0)]
+            gateway.answer = honest
+            for _ in range(200):
+                await asyncio.sleep(0.02)
+                if not line.health.silent_units:
+                    break
+            assert all(sample.is_good for sample in (await line.read(NOW)).values())
+            await line.stop()
+
+    asyncio.run(asyncio.wait_for(test(), 20))
 
 
 def test_a_command_whose_answer_was_lost_may_stand_and_is_given_back_when_it_expires() -> None:
