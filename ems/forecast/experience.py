@@ -15,7 +15,8 @@ from ems.forecast.network import Network
 from ems.forecast.photovoltaic import Array
 from ems.forecast.regression import Lines
 
-VERSION = 4
+VERSION = 5
+NETWORKS = ("net", "wide")
 Key = tuple[Any, ...]
 
 
@@ -44,10 +45,11 @@ def dump(experience: Experience) -> bytes:
         trees = grown if isinstance(grown, str) else [b.model_to_string() for b in (*grown.boosters, grown.correction)]
         header.append({"key": list(key), "when": learnt.when, "trees": trees, "features": learnt.features})
         parts = {k: getattr(learnt, k) for k in ("shares", "margins", "sides", "skill")}
-        net = learnt.net
-        parts |= {"net_mean": net.mean, "net_spread": net.spread, "net_unit": np.float64(net.unit)}
-        parts |= {f"net_weights_{k}": w for k, w in enumerate(net.weights)}
-        parts |= {f"net_offsets_{k}": w for k, w in enumerate(net.offsets)}
+        for name in NETWORKS:
+            net: Network = getattr(learnt, name)
+            parts |= {f"{name}_mean": net.mean, f"{name}_spread": net.spread, f"{name}_unit": np.float64(net.unit)}
+            parts |= {f"{name}_weights_{k}": w for k, w in enumerate(net.weights)}
+            parts |= {f"{name}_offsets_{k}": w for k, w in enumerate(net.offsets)}
         parts |= {"coefficients": learnt.lines.coefficients, "mean": learnt.lines.mean, "spread": learnt.lines.spread}
         arrays |= {f"{n}/{name}": values for name, values in parts.items()}
     text = json.dumps({"version": VERSION, "groups": header}).encode()
@@ -79,13 +81,18 @@ def load(content: bytes) -> Experience:
             trees = boosting.Trees(tuple(boosters), correction)
         part = {name.split("/", 1)[1]: values for name, values in arrays.items() if name.startswith(f"{n}/")}
         lines = Lines(part.pop("coefficients"), part.pop("mean"), part.pop("spread"))
-        layers = sum(name.startswith("net_weights_") for name in part)
-        net = Network(
-            part.pop("net_mean"), part.pop("net_spread"), float(part.pop("net_unit")),
-            tuple(part.pop(f"net_weights_{k}") for k in range(layers)),
-            tuple(part.pop(f"net_offsets_{k}") for k in range(layers)),
-        )  # fmt: skip
+        net, wide = (_network(part, name) for name in NETWORKS)
         found.learnt[tuple(group["key"])] = Learnt(
-            when=group["when"], trees=trees, lines=lines, net=net, features=tuple(group["features"]), **part
+            when=group["when"], trees=trees, lines=lines, net=net, wide=wide, features=tuple(group["features"]), **part
         )
     return found
+
+
+def _network(part: dict[str, Any], name: str) -> Network:
+    """The network of that name, taken out of a group's arrays."""
+    layers = sum(k.startswith(f"{name}_weights_") for k in part)
+    return Network(
+        part.pop(f"{name}_mean"), part.pop(f"{name}_spread"), float(part.pop(f"{name}_unit")),
+        tuple(part.pop(f"{name}_weights_{k}") for k in range(layers)),
+        tuple(part.pop(f"{name}_offsets_{k}") for k in range(layers)),
+    )  # fmt: skip

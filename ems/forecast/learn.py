@@ -10,7 +10,7 @@ all is learnt anew from everything. Between two fits a meter's intervals follow 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,26 +30,30 @@ LINE_ROWS = 6000
 AT_ONCE = 64  # meters
 LEAST_ROWS = 40  # of each meter among those the trees learn from
 MOST_TRIED = 300_000  # values of the trial, all meters together
+WIDE_ROWS = 120_000  # pairs the wide network learns from: of one meter, and of many, no more than the trees do
+WIDE_ENDS = 0.25  # how far the wide network has a say in the ends of the band: it learns most by heart
 REPEATS = 4  # of a target among the rows, from other origins: more is learnt by heart
 NAIVE = ("same time last week", "mean of four weeks", "mean of like days")
-COLUMNS = (boosting.NAME, boosting.ON_LINES, regression.NAME, network.NAME, *NAIVE)
+COLUMNS = (boosting.NAME, boosting.ON_LINES, regression.NAME, network.NAME, network.NAME_WIDE, *NAIVE)
 # Blends on trial, as shares of COLUMNS; the purely naive come last.
 BLENDS = np.array(
     [
-        [0.25, 0.25, 0.00, 0.5, 0.0, 0.0, 0.0], [0.20, 0.20, 0.20, 0.4, 0.0, 0.0, 0.0],
-        [0.15, 0.15, 0.40, 0.3, 0.0, 0.0, 0.0], [0.60, 0.10, 0.00, 0.3, 0.0, 0.0, 0.0],
-        [0.10, 0.60, 0.00, 0.3, 0.0, 0.0, 0.0], [0.10, 0.10, 0.00, 0.8, 0.0, 0.0, 0.0],
-        [0.20, 0.20, 0.00, 0.3, 0.3, 0.0, 0.0], [0.20, 0.20, 0.00, 0.3, 0.0, 0.3, 0.0],
-        [0.20, 0.20, 0.00, 0.3, 0.0, 0.0, 0.3], [0.50, 0.50, 0.00, 0.0, 0.0, 0.0, 0.0],
-        [0.00, 0.00, 0.00, 1.0, 0.0, 0.0, 0.0], [0.00, 0.00, 0.50, 0.5, 0.0, 0.0, 0.0],
-        [0.00, 0.00, 1.00, 0.0, 0.0, 0.0, 0.0], [0.00, 0.00, 0.70, 0.0, 0.0, 0.0, 0.3],
-        [0.00, 0.00, 0.00, 0.0, 1.0, 0.0, 0.0], [0.00, 0.00, 0.00, 0.0, 0.0, 1.0, 0.0],
-        [0.00, 0.00, 0.00, 0.0, 0.0, 0.0, 1.0],
+        [0.20, 0.20, 0.00, 0.20, 0.40, 0.0, 0.0, 0.0], [0.15, 0.15, 0.15, 0.20, 0.35, 0.0, 0.0, 0.0],
+        [0.10, 0.10, 0.40, 0.15, 0.25, 0.0, 0.0, 0.0], [0.50, 0.10, 0.00, 0.20, 0.20, 0.0, 0.0, 0.0],
+        [0.10, 0.50, 0.00, 0.20, 0.20, 0.0, 0.0, 0.0], [0.10, 0.10, 0.00, 0.20, 0.60, 0.0, 0.0, 0.0],
+        [0.10, 0.10, 0.00, 0.60, 0.20, 0.0, 0.0, 0.0], [0.15, 0.15, 0.00, 0.15, 0.25, 0.3, 0.0, 0.0],
+        [0.15, 0.15, 0.00, 0.15, 0.25, 0.0, 0.3, 0.0], [0.15, 0.15, 0.00, 0.15, 0.25, 0.0, 0.0, 0.3],
+        [0.50, 0.50, 0.00, 0.00, 0.00, 0.0, 0.0, 0.0], [0.25, 0.25, 0.00, 0.50, 0.00, 0.0, 0.0, 0.0],
+        [0.25, 0.25, 0.00, 0.00, 0.50, 0.0, 0.0, 0.0], [0.00, 0.00, 0.00, 1.00, 0.00, 0.0, 0.0, 0.0],
+        [0.00, 0.00, 0.00, 0.00, 1.00, 0.0, 0.0, 0.0], [0.00, 0.00, 0.00, 0.50, 0.50, 0.0, 0.0, 0.0],
+        [0.00, 0.00, 0.50, 0.25, 0.25, 0.0, 0.0, 0.0], [0.00, 0.00, 1.00, 0.00, 0.00, 0.0, 0.0, 0.0],
+        [0.00, 0.00, 0.70, 0.00, 0.00, 0.0, 0.0, 0.3], [0.00, 0.00, 0.00, 0.00, 0.00, 1.0, 0.0, 0.0],
+        [0.00, 0.00, 0.00, 0.00, 0.00, 0.0, 1.0, 0.0], [0.00, 0.00, 0.00, 0.00, 0.00, 0.0, 0.0, 1.0],
     ]
 )  # fmt: skip
 WITHOUT_TREES = BLENDS[:, :2].sum(axis=1) == 0
 # What a blend's loss is taken times: a few weeks of trial are little, and these are what did well on many meters.
-DOUBT = np.array([1.0] * 3 + [1.01] * 2 + [1.02] * 7 + [1.05] * 2 + [1.08] * 3)
+DOUBT = np.array([1.0] * 3 + [1.01] * 4 + [1.02] * 11 + [1.05] + [1.08] * 3)
 DOUBTED = 0.05  # by how much relative loss must differ to tell blends apart: nearly equal ones share
 DEMOTED = -0.05  # of skill, beyond what a trial's own chance makes of two equal models
 OWN_SHARE = 0.5  # how much a meter's own trial counts beside that of its like
@@ -75,6 +79,7 @@ class Learnt:
     trees: boosting.Trees | str
     lines: regression.Lines
     net: network.Network
+    wide: network.Network
     shares: Floats
     margins: Floats
     sides: Floats
@@ -120,18 +125,23 @@ def learn(past: Past, horizon: int, *, threads: int = 1) -> Learnt | str:
         o, t = o[some], t[some]
 
     groups = [Signals(past.only(part)) for part in _parts(len(past.values))]
-    trees, net, lines = _fit(groups, begin, ~held, horizon, threads)
+    trees, net, wide, lines = _fit(groups, begin, ~held, horizon, threads)
+    named = len(past.values) < AT_ONCE
     trial = _Trial.joined(
-        [_said(g.rows(o, t, blurred=True), trees, net, of) for g, of in zip(groups, lines, strict=True)]
+        [
+            _said(g.rows(o, t, blurred=True), trees, net, wide, of, named=named)
+            for g, of in zip(groups, lines, strict=True)
+        ]
     )
     truth = past.values[:, t]
     shares, skill = _chosen(trial.said, truth, np.full(len(BLENDS), not isinstance(trees, str)) | WITHOUT_TREES)
     median = _blended(trial.said, shares)
     low, high = _about(median, trial)
     margins = _margins(truth - median, low, high, trial)
-    trees, net, lines = _fit(groups, begin, np.ones(known, bool), horizon, threads)
+    trees, net, wide, lines = _fit(groups, begin, np.ones(known, bool), horizon, threads)
     sides = np.ones_like(margins)
-    return Learnt(_end(past), trees, regression.Lines.joined(lines), net, shares, margins, sides, skill, trial.names)
+    joined = regression.Lines.joined(lines)
+    return Learnt(_end(past), trees, joined, net, wide, shares, margins, sides, skill, trial.names)
 
 
 def expect(learnt: Learnt, past: Past, horizon: int) -> Floats | None:
@@ -146,7 +156,8 @@ def expect(learnt: Learnt, past: Past, horizon: int) -> Floats | None:
         rows = Signals(past.only(part)).rows(origin, target)
         if rows.names != learnt.features:
             return None
-        told.append(_said(rows, learnt.trees, learnt.net, learnt.lines.only(part)))
+        lines = learnt.lines.only(part)
+        told.append(_said(rows, learnt.trees, learnt.net, learnt.wide, lines, named=len(past.values) < AT_ONCE))
     made = _Trial.joined(told)
     median = _blended(made.said, learnt.shares)
     low, high = _about(median, made)
@@ -186,7 +197,7 @@ def follow(learnt: Learnt, past: Past) -> None:
 
 @dataclass
 class _Trial:
-    """What the models say of pairs: medians of COLUMNS [7, M, R]; the middle, half-widths, scale [M, R]."""
+    """What the models say of pairs: medians of COLUMNS [8, M, R]; the middle, half-widths, scale [M, R]."""
 
     said: Floats
     middle: Floats
@@ -224,7 +235,7 @@ def _held(known: int, per_day: int) -> NDArray[np.bool_]:
 
 def _fit(
     groups: list[Signals], begin: int, free: NDArray[np.bool_], horizon: int, threads: int
-) -> tuple[boosting.Trees | str, network.Network, list[regression.Lines]]:
+) -> tuple[boosting.Trees | str, network.Network, network.Network, list[regression.Lines]]:
     """All models from pairs of origins after `begin` and targets that are `free` [known]; the lines by group."""
     rng = np.random.default_rng(0)
     end = int(np.flatnonzero(free)[-1]) + 1
@@ -238,33 +249,66 @@ def _fit(
         return rows, signals.past.values[:, target], rows.scale / signals.overall[:, None]
 
     meters = sum(len(g.past.values) for g in groups)
-    per_line = LINE_ROWS if meters < AT_ONCE else LINE_ROWS // 5
-    lines = [regression.fit(*pairs(g, per_line)) for g in groups]
-    per_meter = min(max(LEAST_ROWS, boosting.MOST_ROWS // meters), REPEATS * (end - begin))
-    told = [pairs(g, per_meter) for g in groups]
-    # Groups have pairs of their own, so they are laid out as one row of pairs.
+    few = meters < AT_ONCE
+
+    def drawn(most: int) -> list[tuple[Rows, Floats, Floats]]:
+        return [pairs(g, min(max(LEAST_ROWS, most // meters), REPEATS * (end - begin))) for g in groups]
+
+    lines = [regression.fit(*pairs(g, LINE_ROWS if few else LINE_ROWS // 5)) for g in groups]
+    told = drawn(boosting.MOST_ROWS)
+    by_line = [of.expects(r) for of, (r, _, _) in zip(lines, told, strict=True)]
+    rows, truth, weights = _pooled(told)
+    on_lines = np.concatenate([b.ravel() for b in by_line])[None]
+    trees = boosting.fit(rows, truth, on_lines, QUANTILES, weights, threads)
+    net = network.fit(rows, truth, QUANTILES, weights)
+    if few:
+        told = drawn(min(WIDE_ROWS, meters * boosting.MOST_ROWS))
+        by_line = [of.expects(r) for of, (r, _, _) in zip(lines, told, strict=True)]
+    heard = [(_heard(r, b, named=few), t, w) for (r, t, w), b in zip(told, by_line, strict=True)]
+    rows, truth, weights = _pooled(heard)
+    wide = network.fit(rows, truth, QUANTILES, weights, network.WIDE)
+    return trees, net, wide, lines
+
+
+def _pooled(told: list[tuple[Rows, Floats, Floats]]) -> tuple[Rows, Floats, Floats]:
+    """Rows, truth and weights of groups laid out as one row of pairs, for groups have pairs of their own."""
     x = np.concatenate([r.x.reshape(-1, r.x.shape[2]) for r, _, _ in told])[None]
     base, scale = (np.concatenate([getattr(r, k).ravel() for r, _, _ in told])[None] for k in ("base", "scale"))
-    rows = Rows(x, base, scale, np.zeros(0), np.zeros(0), told[0][0].names)
-    by_line = np.concatenate([of.expects(r).ravel() for of, (r, _, _) in zip(lines, told, strict=True)])[None]
     truth = np.concatenate([t.ravel() for _, t, _ in told])[None]
     weights = np.concatenate([w.ravel() for _, _, w in told])[None]
-    trees = boosting.fit(rows, truth, by_line, QUANTILES, weights, threads)
-    return trees, network.fit(rows, truth, QUANTILES, weights), lines
+    return Rows(x, base, scale, np.zeros(0), np.zeros(0), told[0][0].names), truth, weights
 
 
-def _said(rows: Rows, trees: boosting.Trees | str, net: network.Network, lines: regression.Lines) -> _Trial:
+def _heard(rows: Rows, by_line: Floats, *, named: bool) -> Rows:
+    """What the wide network is told besides: the word of the regression and, where `named`, which meter speaks."""
+    more = [((by_line - rows.base) / rows.scale).astype(np.float32)[:, :, None]]
+    if named:
+        meters = len(rows.x)
+        more.append(np.broadcast_to(np.eye(meters, dtype=np.float32)[:, None], (*rows.base.shape, meters)))
+    return replace(rows, x=np.concatenate([rows.x, *more], axis=2))
+
+
+def _said(
+    rows: Rows,
+    trees: boosting.Trees | str,
+    net: network.Network,
+    wide: network.Network,
+    lines: regression.Lines,
+    *,
+    named: bool,
+) -> _Trial:
     name = {n: k for k, n in enumerate(rows.names)}
     naive = [rows.x[:, :, name[c]] * rows.scale for c in ("last week", "weeks", "like days")]
     by_line, by_net = lines.expects(rows), net.expects(rows)
+    by_wide = wide.expects(_heard(rows, by_line, named=named))
     if isinstance(trees, str):
-        by_trees, corrected, ends = by_line, by_line, by_net
+        by_trees, corrected, others = by_line, by_line, by_net
     else:
         told, corrected = trees.expects(rows, by_line)
         told = np.sort(told, axis=0)
-        by_trees, ends = told[1], (told + by_net) / 2
-    low, middle, high = ends
-    said = np.stack([by_trees, corrected, by_line, by_net[1], *naive])
+        by_trees, others = told[1], (told + by_net) / 2
+    low, middle, high = (1 - WIDE_ENDS) * others + WIDE_ENDS * by_wide
+    said = np.stack([by_trees, corrected, by_line, by_net[1], by_wide[1], *naive])
     return _Trial(said, middle, middle - low, high - middle, rows.scale, rows.lead_h, rows.names)
 
 

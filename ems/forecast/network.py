@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from ems.forecast.features import Rows
 from ems.series import Floats
 
-NAME = "neural network"
+NAME, NAME_WIDE = "neural network", "wide network"
 NETWORKS = 2  # from different beginnings
-HIDDEN = (64, 64)
-EPOCHS, LEAST_STEPS = 8, 400
+LEAST_STEPS = 400
 # Pairs of a step, in parts small enough that the linear algebra below does not wake its threads for each product, even
 # where nobody keeps it to one (`routine` does): two of them waiting for each other made a minute of a second.
 PARTS, PART = 8, 32
@@ -33,6 +32,17 @@ FARTHEST = 4.0  # standard deviations: beyond it a feature says no more
 OUTLIER = 0.0005  # of the targets on either side are drawn in before learning
 AT_ONCE = 20_000  # pairs
 Weights = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a network can learn: the widths of its layers and how often it hears each row."""
+
+    hidden: tuple[int, ...]
+    epochs: int
+
+
+SMALL, WIDE = Size((64, 64), 8), Size((128, 128), 6)
 
 
 @dataclass(frozen=True)
@@ -59,17 +69,17 @@ class Network:
         return np.asarray(rows.base + departs * rows.scale)
 
 
-def fit(rows: Rows, truth: Floats, quantiles: tuple[float, ...], weights: Floats) -> Network:
+def fit(rows: Rows, truth: Floats, quantiles: tuple[float, ...], weights: Floats, size: Size = SMALL) -> Network:
     """Learn from the truth [M, R] of rows, each counting by its weight [M, R]."""
     use = np.isfinite(truth).ravel()
     departs = ((truth - rows.base) / rows.scale).ravel()[use]
-    return grown(_features(rows)[use], departs, quantiles, weights.ravel()[use])
+    return grown(_features(rows)[use], departs, quantiles, weights.ravel()[use], size)
 
 
-def grown(x: Weights, y: Floats, quantiles: tuple[float, ...], counts: Floats) -> Network:
+def grown(x: Weights, y: Floats, quantiles: tuple[float, ...], counts: Floats, size: Size = SMALL) -> Network:
     """Learn quantiles of y [R] from features [R, F], each row counting by `counts` [R]; NaN is what is usual."""
     count, width = x.shape
-    sizes = (width, *HIDDEN, len(quantiles))
+    sizes = (width, *size.hidden, len(quantiles))
     if not count:
         nothing = tuple(np.zeros((1, 1, a, b), np.float32) for a, b in pairwise(sizes))
         zero = tuple(np.zeros((1, 1, 1, b), np.float32) for b in sizes[1:])
@@ -92,7 +102,7 @@ def grown(x: Weights, y: Floats, quantiles: tuple[float, ...], counts: Floats) -
     offsets[-1] += np.quantile(y, quantiles).astype(np.float32)
     adam = _Adam([*layers, *offsets], len(layers))
     middle = 0.5 - np.array(quantiles, np.float32)
-    steps = max(EPOCHS * (count // BATCH), LEAST_STEPS)
+    steps = max(size.epochs * (count // BATCH), LEAST_STEPS)
     if count < BATCH:
         order = rng.integers(0, count, steps * BATCH)
     else:

@@ -29,6 +29,7 @@ def _few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boosting, "OUTER_TREES", 15)
     monkeypatch.setattr(boosting, "MOST_ROWS", 4000)
     monkeypatch.setattr(learn, "LINE_ROWS", 1200)
+    monkeypatch.setattr(learn, "WIDE_ROWS", 4000)
 
 
 def history(district: District) -> History:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ems.forecast import network
+from ems.forecast import learn, network
+from ems.forecast.features import Rows
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -59,3 +60,22 @@ def test_who_counts_more_is_heard_more() -> None:
     y = np.repeat([0.0, 1.0], 20_000) + 0.01 * np.random.default_rng(0).standard_normal(40_000)
     said = [network.grown(x, y, (0.5,), np.repeat(c, 20_000)).says(x[:1])[0, 0] for c in ([9.0, 1.0], [1.0, 9.0])]
     assert said == pytest.approx([0.0, 1.0], abs=0.15)
+
+
+def test_the_wide_network_knows_which_meter_speaks_and_what_its_regression_says() -> None:
+    rng = np.random.default_rng(0)
+    meters, count = 2, 3000
+    names = ("hour", "weekday", "kind", "noise")
+    x = np.zeros((meters, count, len(names)), np.float32)
+    x[:, :, 3] = rng.standard_normal((meters, count))
+    level = np.ones((meters, count))
+    rows = Rows(x, level, level, np.zeros(0), np.zeros(0), names)
+    by_line = 1 + rng.standard_normal((meters, count))
+    # All features are alike: one meter is twice above what its regression says, the other as far below.
+    truth = by_line + np.array([[2.0], [-2.0]])
+    heard = learn._heard(rows, by_line, named=True)
+    told = network.fit(heard, truth, QUANTILES, level, network.WIDE).expects(heard)[1]
+    assert np.abs(told - truth).mean() < 0.2
+    alike = learn._heard(rows, by_line, named=False)
+    told = network.fit(alike, truth, QUANTILES, level, network.WIDE).expects(alike)[1]
+    assert np.abs(told - truth).mean() > 1
