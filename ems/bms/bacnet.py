@@ -357,13 +357,27 @@ class BacnetLine(Line):
             for batch in batches(wires, self.batch_size)
         ]
 
+    def _halved(self, refused: Batch) -> list[Batch]:
+        """Two batches in the place of one that was refused as a whole, until batches are planned anew."""
+        wires, _ = refused
+        halves = [
+            (part, Reading([self.properties[wire.point] for wire in part]))
+            for part in (wires[: len(wires) // 2], wires[len(wires) // 2 :])
+        ]
+        for batches_of in (self.batches, self.followed_batches):
+            for at, batch in enumerate(batches_of):
+                if batch is refused:
+                    batches_of[at : at + 1] = halves
+                    return halves
+        return halves
+
     def _due(self, samples: dict[str, Sample]) -> list[Batch]:
         """What a sweep has to read; `samples` takes what is sure without.
 
         Something is read in each sweep, the least lately confirmed: a station that is gone tells nothing either.
         """
         if self.following is None:
-            return self.batches
+            return list(self.batches)
         now, clock_s = self.now, asyncio.get_running_loop().time()
         due, sure = list(self.batches), []
         for batch in self.followed_batches:
@@ -414,6 +428,9 @@ class BacnetLine(Line):
                 if self._adapts(refusal):
                     at, due = 0, [*self.batches, *self.followed_batches]
                     continue
+                if len(batch) > 1:  # one object that it does not know may spoil it for all others
+                    due[at : at + 1] = self._halved(due[at])
+                    continue
             else:
                 if self.following is not None:
                     self._tell_following(batch, found)
@@ -424,6 +441,7 @@ class BacnetLine(Line):
                     )
             at += 1
         if not samples and why:
+            self._plan(self.batch_size)
             raise NoAnswerError(why)  # a station that refuses everything is as good as silent
         self.breaker.answered()
         if self.following is not None and (self._follower is None or self._follower.done()):
@@ -620,6 +638,9 @@ class BacnetLine(Line):
                 self.breaker.last_error = str(refusal)
                 if self._adapts(refusal):
                     continue
+                if len(part) > 1:  # as in a sweep
+                    found |= await self._read(part[: len(part) // 2])
+                    found |= await self._read(part[len(part) // 2 :])
             at += len(part)
         return found
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ems.bms import Field, Patience
-from ems.bms.apdu import read_one_request
+from ems.bms.apdu import READ_PROPERTY_MULTIPLE, read_one_request, read_request
 from ems.bms.bacnet import BacnetLine, DeviceError
 from ems.bms.modbus import ModbusLine
 from ems.bms.reads import register_of
@@ -447,6 +447,36 @@ def test_a_station_with_short_messages_gets_short_questions(reason: int) -> None
             samples = await field.sweep(NOW)
             assert all(sample.is_good for sample in samples.values())
         assert line_of(field).batch_size == 7  # 56 fit what it says it takes; halved until it answers
+
+    with_station(test)
+
+
+def test_one_object_that_a_station_does_not_know_takes_no_others_along() -> None:
+    """Some stations refuse the whole question instead of answering with an error in place of the one value."""
+
+    async def test(app: Any, field: Field, world: StillWorld) -> None:
+        offset, tank = "mistral/substation/heating_curve_offset_k", "mistral/tank/setpoint_c"
+        unknown = line_of(field).properties[tank]
+        asked, whole = 0, app.direct
+
+        def strict(message: bytes) -> bytes | None:
+            nonlocal asked
+            asked += 1
+            if message[9] == READ_PROPERTY_MULTIPLE and read_request([unknown])[:5] in message:
+                return bytes.fromhex("810a000d 0100 50") + message[8:10] + bytes.fromhex("9101 911f")
+            answer: bytes | None = whole(message)
+            return answer
+
+        app.direct = strict
+        for _ in range(2):
+            before = asked
+            samples = await field.sweep(NOW)
+            assert [p for p, s in samples.items() if not s.is_good] == [tank]
+        assert asked - before <= 10  # for 147 objects: found out once, not in each sweep
+        given, refused = await field.write([command(offset, 2.0), command(tank, 57)])
+        assert given == Written(2.0)
+        assert isinstance(refused, Unreachable) and "read back" in refused.why
+        assert field.standing.keys() == {offset, tank}
 
     with_station(test)
 
