@@ -60,7 +60,7 @@ from ems.bms.apdu import (
 )
 from ems.bms.cov import SUBSCRIBE_COV, Following, Notice, subscribe_request
 from ems.bms.datagrams import ABORT, REJECT, Acknowledged, Datagrams, Denied, Odd
-from ems.bms.health import BusHealth, Patience
+from ems.bms.health import FAILURES_TO_OPEN, BusHealth, Patience
 from ems.bms.line import Holder, Line, NoAnswerError
 from ems.bms.reads import APDU_BYTES, batches, objects_in
 from ems.command import BACNET_PRIORITY, Command, Outcome, Overridden, Refused, Unreachable, Written
@@ -339,6 +339,7 @@ class BacnetLine(Line):
         self._odd = 0  # answers in a row that the plain socket could not take
         self._heard = False  # whether it ever answered on the plain socket
         self._knows_size = self._adapted = False
+        self._lost = 0  # sweeps in a row that ended in silence, whatever probes found
         self.following = None if stack.library_reads else Following.of(wires, self.properties)
         self._follower: asyncio.Task[None] | None = None
         self.process = 1 + (bus.device_instance or 0)  # by which we know whose notification it is
@@ -420,6 +421,14 @@ class BacnetLine(Line):
             batch, reading = due[at]
             try:
                 found = await self._ask(reading)
+            except NoAnswerError:
+                self._lost += 1
+                short = objects_in(APDU_BYTES)
+                if self._lost > FAILURES_TO_OPEN and self.batch_size > short:
+                    # It answered a probe between: its long answers are lost on their way, in pieces.
+                    self._adapted = True
+                    self._plan(short)
+                raise
             except ValueError as fault:
                 self.breaker.last_error = str(fault)
                 samples.update((wire.point, Sample(None, Quality.IMPLAUSIBLE, self.now)) for wire in batch)
@@ -444,6 +453,7 @@ class BacnetLine(Line):
             self._plan(self.batch_size)
             raise NoAnswerError(why)  # a station that refuses everything is as good as silent
         self.breaker.answered()
+        self._lost = 0
         if self.following is not None and (self._follower is None or self._follower.done()):
             self._follower = asyncio.create_task(self._follow(self.following), name=f"follow {self.bus.name}")
         return samples

@@ -16,7 +16,7 @@ from ems.bms import Field, Patience
 from ems.bms.apdu import READ_PROPERTY_MULTIPLE, read_one_request, read_request
 from ems.bms.bacnet import BacnetLine, DeviceError
 from ems.bms.modbus import ModbusLine
-from ems.bms.reads import register_of
+from ems.bms.reads import APDU_BYTES, objects_in, register_of
 from ems.command import Overridden, Refused, Unreachable, Written
 from ems.district import Bus, Device, Wire
 from ems.points import Quality, Sample
@@ -447,6 +447,35 @@ def test_a_station_with_short_messages_gets_short_questions(reason: int) -> None
             samples = await field.sweep(NOW)
             assert all(sample.is_good for sample in samples.values())
         assert line_of(field).batch_size == 7  # 56 fit what it says it takes; halved until it answers
+
+    with_station(test)
+
+
+def test_a_station_whose_long_answers_are_lost_on_their_way_is_asked_for_short_ones() -> None:
+    """A tunnel that drops the fragments of a datagram: what is probed is short and comes through."""
+
+    async def test(app: Any, field: Field, world: StillWorld) -> None:
+        line, whole, tunnel = line_of(field), app.direct, 600
+        assert line.stack._datagrams is not None
+        line.stack._datagrams.timeout_s = 0.1
+
+        def short(message: bytes) -> bytes | None:
+            answer: bytes | None = whole(message)
+            return b"" if answer is not None and len(answer) > tunnel else answer
+
+        app.direct = short
+        line.patience = Patience(60, 60)  # a probe when the test says so
+        for _ in range(2):
+            await field.sweep(NOW)
+        assert line.breaker.is_open and await line.answers(None)
+        await field.sweep(NOW)
+        assert all(sample.is_good for sample in (await field.sweep(NOW)).values())
+        assert line.batch_size == objects_in(APDU_BYTES)
+        tunnel = 1500
+        line.breaker.failures = 2
+        assert await line.answers(None)  # after an outage it is asked again what it takes
+        await field.sweep(NOW)
+        assert line.batch_size > objects_in(APDU_BYTES)
 
     with_station(test)
 
