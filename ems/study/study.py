@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -70,14 +72,38 @@ def study(
             found[case.controller, case.seed] = perform(case, file)
             on_done(case, False)
         return found
-    with ProcessPoolExecutor(min(question.workers, len(waiting)), mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(perform, case, file): case for case, file in waiting}
+    with _workers(min(question.workers, len(waiting))) as pool:
+        with _deaf_to_ctrl_c():  # as the workers, which start here, stay
+            running = {pool.submit(perform, case, file): case for case, file in waiting}
         while running:
             for done in wait(running, return_when=FIRST_COMPLETED).done:
                 case = running.pop(done)
                 found[case.controller, case.seed] = done.result()
                 on_done(case, False)
     return found
+
+
+@contextmanager
+def _workers(count: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that Ctrl-C ends at once: left to itself a pool goes through all that waits first."""
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        try:
+            yield pool
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in active_children():
+                worker.terminate()
+            raise
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """A terminal tells the whole family; one of it answers."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def perform(case: Case, file: Path) -> Result:
