@@ -31,6 +31,7 @@ from ems.commission.command import commission
 from ems.demo import DemoSettings, DistrictGoneError, FolderTakenError, demo, report
 from ems.demo import Progress as Step
 from ems.district import District, DistrictError, describe, out_of_date, read_district, relocate, write_schemas
+from ems.district.refusal import near
 from ems.loop.alive import READY, STARTING, tell_supervisor
 from ems.loop.bell import SchedulerBell
 from ems.loop.clock import FastClock, RealClock
@@ -89,6 +90,8 @@ Network = Annotated[int, typer.Option(min=0, max=254, help="Second number of the
 Host = Annotated[str, typer.Option(help="Address to listen at; off loopback with a certificate or a proxy alone.")]
 TlsCert = Annotated[Path | None, typer.Option(help="Certificate of the pages, PEM.")]
 TlsKey = Annotated[Path | None, typer.Option(help="Its key, PEM.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of the pages; 0 for none.")]
+Scenario = Annotated[Path, typer.Option(help="Scenario folder, or the name of one in scenarios/: start, seed, replay.")]
 Proxy = Annotated[str | None, typer.Option(help="Address of the reverse proxy that does TLS for us.")]
 Origin = Annotated[
     str | None, typer.Option(help="What browsers know the pages by, as https://ems.example; for passkeys.")
@@ -115,7 +118,8 @@ def main() -> None:
     except DistrictError as error:
         for refusal in error.refusals:
             err.print(str(refusal), style="red", highlight=False, soft_wrap=True)
-        err.print(f"{len(error.refusals)} fault(s) in the district's files; `ems check` shows them again.")
+        again = "" if sys.argv[1:2] == ["check"] else "; `ems check FOLDER` shows them again"
+        err.print(f"{len(error.refusals)} fault(s) in the district's files{again}.", highlight=False)
         sys.exit(2)
     except (
         ScenarioError,
@@ -129,8 +133,14 @@ def main() -> None:
         StandingError,
         OSError,
     ) as error:
-        err.print(str(error), style="red", highlight=False)
+        err.print(_told(error), style="red", highlight=False)
         sys.exit(2)
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 @app.command()
@@ -150,6 +160,8 @@ def check(buildings: Annotated[Path, typer.Argument(help="Folder of a district."
 @app.command()
 def schema(buildings: Annotated[Path, typer.Argument(help="Folder of a district.")] = BUILDINGS) -> None:
     """Write the JSON Schema of each kind of file into schema/, for editors that complete and check YAML."""
+    if not buildings.is_dir():
+        raise typer.BadParameter(f"{buildings} is no folder; give a district's, or make it first", param_hint="FOLDER")
     for path in write_schemas(buildings):
         out.print(f"wrote {path}")
 
@@ -157,8 +169,7 @@ def schema(buildings: Annotated[Path, typer.Argument(help="Folder of a district.
 @app.command()
 def district(
     buildings: Buildings = BUILDINGS,
-    scenario: Annotated[Path, typer.Option(help="Scenario folder: start, seed, replayed meters.")] = SCENARIOS
-    / "ordinary",
+    scenario: Scenario = SCENARIOS / "ordinary",
     data: Annotated[Path | None, typer.Option(help="Folder of measured series that the scenario replays.")] = None,
     network: Network = 0,
     seed: Annotated[int, typer.Option(help="Draws people, weather and the true buildings.")] = 1,
@@ -169,17 +180,18 @@ def district(
     """Serve the digital district alone: real BACnet/IP and Modbus/TCP devices on loopback."""
     from ems.simulate.plant import World
     from ems.simulate.replay import Replay
-    from ems.simulate.scenario import read_scenario
+    from ems.simulate.scenario import read_scenario, scenario_folder
     from ems.simulate.serve import ServedDistrict, keep_pace
     from ems.simulate.serve import follow as follow_orders
     from ems.simulate.servers import FieldServers
     from ems.simulate.weather import Weather
 
-    plan_of_day = read_scenario(scenario)
+    _speed(str(speed))  # said now, not when the clock is made
+    plan_of_day = read_scenario(scenario_folder(scenario))
     wired = relocate(read_district(buildings), network)
     start = plan_of_day.start if follow or speed != 1.0 else _whole_minute(RealClock().now())
     weather = Weather(wired.place, seed)
-    replay = Replay.read(plan_of_day, data, wired.wires) if plan_of_day.replay else None
+    replay = Replay.asked(plan_of_day, data, wired.wires)
     world = World(wired, start=start, seed=seed, weather=weather, replay=replay)
     served = ServedDistrict(world, FieldServers(wired, world), weather, weather_file)
 
@@ -228,14 +240,14 @@ def run(
         str | None,
         typer.Option(help="Our own BACnet/IP address, such as 10.15.1.10/24:47808; on loopback one is chosen."),
     ] = None,
-    port: Annotated[int, typer.Option(help="Port of the pages; 0 for none.")] = 8000,
+    port: Port = 8000,
     host: Host = "127.0.0.1",
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     proxy: Proxy = None,
     origin: Origin = None,
     oidc: Oidc = None,
-    cycles: Annotated[int | None, typer.Option(help="Stop after so many cycles.")] = None,
+    cycles: Annotated[int | None, typer.Option(min=1, help="Stop after so many cycles.")] = None,
     sweep_minutes: Annotated[int, typer.Option(min=1, help="Minutes between two sweeps of all points.")] = 1,
     restart: Annotated[
         bool, typer.Option("--restart/--no-restart", help="Start the control process again when it ends or hangs.")
@@ -332,9 +344,18 @@ def release(
     what = building or DISTRICT
     if take:
         known = Handover(folder).take(what)
+        if not known and building is not None:
+            _need_building(read_district(buildings), building)
         out.print("Control is taken again with the next plan." if known else "It was not handed back.")
         return
     wired = relocate(read_district(buildings), network)
+    if not Store.is_at(Site(folder).store_url):
+        err.print(
+            f"{folder} holds no site: a control process that keeps another folder will write again; "
+            "give that one as --folder.",
+            style="yellow",
+            highlight=False,
+        )
     try:
         done = asyncio.run(
             release_control(wired, folder, what, by, RealClock().now(), reason=reason, bacnet_address=bacnet_address)
@@ -380,8 +401,7 @@ def restore(
 @app.command("demo")
 def run_demo(
     buildings: Buildings = BUILDINGS,
-    scenario: Annotated[Path, typer.Option(help="Scenario folder: start, seed, replayed meters.")] = SCENARIOS
-    / "ordinary",
+    scenario: Scenario = SCENARIOS / "ordinary",
     data: Annotated[Path | None, typer.Option(help="Folder of measured series that the scenario replays.")] = None,
     folder: Annotated[
         Path | None, typer.Option(help="Where the demo keeps its database; var/demo, by network.")
@@ -390,15 +410,20 @@ def run_demo(
     cycles: Annotated[int | None, typer.Option(min=1, help="Stop after so many cycles.")] = None,
     headless: Annotated[bool, typer.Option("--headless", help="No pages and no panel.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON line of figures.")] = False,
-    network: Annotated[int | None, typer.Option(help="Loopback network, 127.N.x.y; the first free one.")] = None,
-    port: Annotated[int, typer.Option(help="Port of the pages on loopback.")] = 8000,
+    network: Annotated[
+        int | None, typer.Option(min=0, max=254, help="Loopback network, 127.N.x.y; the first free one.")
+    ] = None,
+    port: Port = 8000,
     history_days: Annotated[int, typer.Option(min=0, help="Days of simulated past.")] = 35,
     sweep_minutes: Annotated[int | None, typer.Option(min=1, help="Site minutes between sweeps.")] = None,
     seed: Annotated[int, typer.Option(help="Draws people, weather and the true buildings.")] = 1,
     shadow: Annotated[bool, typer.Option("--shadow", help="Everything but the write.")] = False,
 ) -> None:
     """The simulated district on real sockets, controlled, with pages: the whole way of a decision."""
+    from ems.simulate.scenario import scenario_folder
+
     pace = _speed(speed)
+    scenario = scenario_folder(scenario)
     if network is None:
         network = _free_network(read_district(buildings))
     settings = DemoSettings(
@@ -468,7 +493,7 @@ def plan(
     buildings: Buildings = BUILDINGS,
     folder: Annotated[Path | None, typer.Option(help="Folder of a running site: plan from its last readings.")] = None,
     scenario: Annotated[
-        Path, typer.Option(help="Without a site: plan the simulated district at its start.")
+        Path, typer.Option(help="Without a site: plan the simulated district at this scenario's start.")
     ] = SCENARIOS / "ordinary",
     slots: Annotated[int, typer.Option(min=4, max=288, help="Quarter-hours to plan.")] = 192,
     seed: Annotated[int, typer.Option(help="Draws people, weather and the true buildings.")] = 1,
@@ -478,10 +503,13 @@ def plan(
 ) -> None:
     """Plan once and write nothing: a chart, costs, assets, set points, reasons, shortfalls, and how good it is."""
     from ems.dry_run import from_scenario, from_site, planned
+    from ems.simulate.scenario import scenario_folder
 
     wired = read_district(buildings)
     with err.status("reading, forecasting, planning"):
-        known = from_scenario(wired, scenario, seed) if folder is None else from_site(wired, Site(folder))
+        known = (
+            from_scenario(wired, scenario_folder(scenario), seed) if folder is None else from_site(wired, Site(folder))
+        )
         begun = RealClock().now()
         result = planned(wired, known, slots, replace(AT_LENGTH, seconds=reasons_seconds))
         seconds = (RealClock().now() - begun).total_seconds()
@@ -499,6 +527,8 @@ def what_if(
     """Answer what managers asked of the plan: what would it cost if? `ems run` and `ems demo` start it themselves."""
     from ems.what_if import answer_all
 
+    if not folder.is_dir():
+        raise typer.BadParameter(f"{folder} does not exist; give the folder that a site keeps", param_hint="--folder")
     os.nice(15)  # control comes first
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
     count = answer_all(read_district(buildings), Site(folder), RealClock().now)
@@ -516,9 +546,13 @@ def invite(
     staff: dict[str, Role] = {"manager": "manager", "auditor": "auditor", "admin": "admin"}
     if role not in staff:
         raise typer.BadParameter(f"{role!r} is none of {', '.join(staff)}", param_hint="--role")
-    homes = read_district(buildings).dwellings
+    wired = read_district(buildings)
+    homes = wired.dwellings
     if "/" in name and name not in homes:
-        raise typer.BadParameter(f"{name} is no dwelling of {buildings}; give building/flat", param_hint="NAME")
+        like = near(name, homes) or f"; give building/flat, as {next(iter(homes), 'none of which is here')}"
+        raise typer.BadParameter(f"{name} is no dwelling of {buildings}{like}", param_hint="NAME")
+    if name in wired.buildings:
+        raise typer.BadParameter(f"{name} is a building; give a person's name, or building/flat", param_hint="NAME")
     folder.mkdir(parents=True, exist_ok=True)
     people = People.open(Site(folder).people_url)
     try:
@@ -531,8 +565,8 @@ def invite(
 
 @app.command()
 def web(
-    store: Annotated[str, typer.Option(help="URL of the site's store.")],
-    port: Annotated[int, typer.Option(help="Port of the pages.")] = 8000,
+    store: Annotated[str, typer.Option(help="URL of the site's store, as sqlite:///var/site/site.db.")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the pages.")] = 8000,
     host: Host = "127.0.0.1",
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
@@ -540,7 +574,7 @@ def web(
     origin: Origin = None,
     oidc: Oidc = None,
     people: Annotated[
-        str | None, typer.Option(help="URL of the accounts; without, only what everybody may see.")
+        str | None, typer.Option(help="URL of the accounts, people.db there; without, only what everybody may see.")
     ] = None,
     clock_file: Annotated[Path | None, typer.Option(help="Site time, when it is not real time.")] = None,
     folder: Annotated[
@@ -558,6 +592,9 @@ def web(
 
     from ems.web import create_app
 
+    for option, url in (("--store", store), ("--people", people)):
+        if url is not None and "://" not in url:
+            raise typer.BadParameter(f"{url} is no URL; of a file it is sqlite:///{url}", param_hint=option)
     listen = _listen(port, host, tls_cert, tls_key, proxy, origin)
     os.nice(5)  # the loop comes first: however many pages are asked for, it keeps its time
     real = RealClock()
@@ -572,8 +609,16 @@ def web(
         origin=listen.known_as,
         provider=_provider(oidc, listen),
     )
+    if not follows:
+        err.print(f"{_where(listen.address)}Ctrl-C ends it.", highlight=False)
     # Open pages listen for ever: they are let go after two seconds.
     uvicorn.run(listen.before(pages_app), log_level="warning", timeout_graceful_shutdown=2, **listen.server)
+
+
+def _need_building(district: District, name: str) -> None:
+    if name not in district.buildings:
+        known = ", ".join(sorted(district.buildings))
+        raise typer.BadParameter(f"{name} is no building; there are {known}", param_hint="BUILDING")
 
 
 def _listen(

@@ -74,6 +74,8 @@ class UnfitFileError(ValueError):
 
 def read_series(file: Path) -> pd.DataFrame:
     """The series and weather of a Parquet or CSV file on one UTC grid. Raises UnfitFileError."""
+    if not file.is_file():
+        raise UnfitFileError(f"{file} is no file; give a Parquet or CSV file, or a site's site.db")
     try:
         table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, index_col=0)
         index = pd.DatetimeIndex(pd.to_datetime(table.index, utc=True))
@@ -82,7 +84,9 @@ def read_series(file: Path) -> pd.DataFrame:
     table = table.set_axis(index).select_dtypes("number").sort_index()
     table = table[~table.index.duplicated()]
     if not any(str(c).endswith("_kw") for c in table):
-        raise UnfitFileError(f"{file} has no column that ends in _kw; it has {', '.join(map(str, table.columns))}")
+        raise UnfitFileError(
+            f"{file} has no column that ends in _kw; it has {', '.join(map(str, table.columns)) or 'no numbers'}"
+        )
     step = pd.Series(table.index).diff().mode()
     minutes = int(step.iloc[0].total_seconds() // 60) if len(step) else 0
     if minutes < 1 or 60 % minutes:

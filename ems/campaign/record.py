@@ -40,9 +40,11 @@ class Record:
     """What came of courses, kept in a file; with None in memory alone."""
 
     def __init__(self, file: Path | None) -> None:
-        """Raises RecordError when the file holds courses of other code, or what is no course."""
+        """Raises RecordError when the file holds courses of other code, or what is no course, or cannot be one."""
         self.file = file
         self.known: dict[Asked, Outcome] = {}
+        if file is not None and not file.parent.is_dir():  # said now, not after the first course
+            raise RecordError(f"{file}: there is no folder {file.parent}; make it, or name another file")
         if file is not None and file.exists():
             self._read(file)
 

@@ -76,6 +76,18 @@ class Replay:
             sources[entry.point] = (source, as_utc(entry.start) - scenario.start)
         return cls(scenario.start, sources)
 
+    @classmethod
+    def asked(cls, scenario: Scenario, data: Path | None, points: Collection[str]) -> Self | None:
+        """The replay of a scenario; None where it replays nothing. Raises ReplayError, for a folder in vain too."""
+        if scenario.replay:
+            return cls.read(scenario, data, points)
+        if data is not None:
+            raise ReplayError(
+                f"{scenario.name}/scenario.yaml replays nothing, so --data {data} would go unread; "
+                "list points under `replay`, as in scenarios/replay, or leave --data out"
+            )
+        return None
+
     @property
     def points(self) -> tuple[str, ...]:
         return tuple(self._sources)

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from ems import defaults
 from ems.market.contract import Period
 from ems.points import split_point
 from ems.slots import floor
@@ -181,13 +182,18 @@ class Expectation(_Part):
         return ""
 
 
+def scenario_folder(asked: Path) -> Path:
+    """The folder that is asked for: itself, or that of this name among the scenarios that ship."""
+    shipped = asked if asked.is_dir() else defaults.folder("scenarios") / asked
+    return shipped if (shipped / "scenario.yaml").is_file() else asked
+
+
 def read_scenario(folder: Path) -> Scenario:
     """The scenario of a folder. Raises ScenarioError naming file, key and remedy."""
     if not folder.is_dir():
-        others = sorted(p.name for p in folder.parent.iterdir() if p.is_dir()) if folder.parent.is_dir() else []
-        raise ScenarioError(
-            f"{folder} is no scenario folder; there are {', '.join(others) or 'none'} in {folder.parent}"
-        )
+        around = folder.parent if any(folder.parent.glob("*/scenario.yaml")) else defaults.folder("scenarios")
+        others = sorted(p.parent.name for p in around.glob("*/scenario.yaml"))
+        raise ScenarioError(f"{folder} is no scenario folder; there are {', '.join(others)} in {around}")
     file = folder / "scenario.yaml"
     try:
         scenario = Scenario.model_validate(_mapping(file))

@@ -17,7 +17,8 @@ from rich.table import Table
 
 from ems import defaults
 from ems.district import DistrictError
-from ems.simulate.scenario import ScenarioError, faults, read_expected, read_scenario
+from ems.simulate.replay import Replay, ReplayError
+from ems.simulate.scenario import ScenarioError, faults, read_expected, read_scenario, scenario_folder
 from ems.study.change import ChangeError
 from ems.study.kpi import TERMS
 from ems.study.part import PartError
@@ -25,7 +26,7 @@ from ems.study.report import report
 from ems.study.run import CONTROLLERS, Case, staged
 from ems.study.study import ORACLE, OURS, Question, Result, compare, study
 
-BUILDINGS, SCENARIOS = defaults.folder("buildings"), defaults.folder("scenarios")
+BUILDINGS = defaults.folder("buildings")
 SHOWN = (
     "import_kwh", "peak_kw", "peak_over_subscribed", "self_consumption", "sun_used_on_site_kwh", "system_performance",
     "recovered_in_plants_kwh", "recovered_through_loop_kwh", "tdis_cold", "tdis_cold_homes_worst", "tdis_hot",
@@ -62,7 +63,7 @@ def simulate(
     """Our controller against honest opponents on the same plant and seeds, in virtual time."""
     err = Console(stderr=True)
     out = err if as_json else Console()
-    place = scenario if scenario.is_dir() or not (SCENARIOS / scenario).is_dir() else SCENARIOS / scenario
+    place = scenario_folder(scenario)
     names = [n.strip() for n in opponents.split(",") if n.strip()]
     unknown = sorted(set(names) - set(CONTROLLERS))
     if unknown:
@@ -88,22 +89,32 @@ def simulate(
         if other:
             questions.append(replace(questions[0], case=replace(case, changes=(*case.changes, *other))))
         for question in questions:
-            staged(question.case)  # whatever is wrong is said before anything runs
-    except (ScenarioError, ChangeError, PartError, DistrictError) as error:
+            wired, asked = staged(question.case)  # whatever is wrong is said before anything runs
+            Replay.asked(asked, data, wired.wires)
+    except (ScenarioError, ReplayError, ChangeError, PartError, DistrictError) as error:
         err.print(str(error), style="red", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
+    if page is not None:
+        try:
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.touch()  # what cannot be written is said now, not after hours of runs
+        except OSError as error:
+            raise typer.BadParameter(f"{page} cannot be written: {error.strerror}", param_hint="--report") from error
     answers, results = [], []
-    for question in questions:
-        found = _run(question, err)
-        results.append(found)
-        answers.append(compare(question, found))
+    try:
+        for question in questions:
+            found = _run(question, err)
+            results.append(found)
+            answers.append(compare(question, found))
+    except KeyboardInterrupt:
+        err.print(f"Broken off; runs that had ended are kept in {folder}, and the same command goes on from there.")
+        raise typer.Exit(130) from None
     if len(answers) == 1:
         out.print(_table(answers[0]))
         _say(answers[0], out)
     else:
         out.print(_side_by_side(answers, list(other or ())))
     if page is not None:
-        page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(report(answers[-1], results[-1], described.why), encoding="utf-8")
         err.print(f"wrote {page}")
     said = _faults(place, answers[0])

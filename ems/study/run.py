@@ -150,7 +150,7 @@ def run_with(
     history: Past | None = None,
 ) -> Run:
     """Run any planner on the plant of a case."""
-    replay = Replay.read(scenario, case.data, district.wires) if scenario.replay else None
+    replay = Replay.asked(scenario, case.data, district.wires)
     weather = ShiftedWeather.under(scenario, district, case.seed)
     world = StagedWorld(district, scenario, seed=case.seed, weather=weather, replay=replay)
     with tempfile.TemporaryDirectory(prefix="ems-study-") as folder:

@@ -131,9 +131,10 @@ class TestScenario:
 
     def test_a_scenario_says_why_and_an_unknown_one_names_the_others(self, tmp_path: Path) -> None:
         (tmp_path / "calm").mkdir()
+        (tmp_path / "else").mkdir()
+        (tmp_path / "calm" / "scenario.yaml").write_text("start: 2026-03-10T05:00:00Z")
         with pytest.raises(ScenarioError, match=r"storm is no scenario folder; there are calm in"):
             read_scenario(tmp_path / "storm")
-        (tmp_path / "calm" / "scenario.yaml").write_text("start: 2026-03-10T05:00:00Z")
         with pytest.raises(ScenarioError, match=r"why\.md is missing"):
             read_scenario(tmp_path / "calm")
 
