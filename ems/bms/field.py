@@ -297,6 +297,8 @@ class Field:
 
     async def _count(self, beat: Command) -> Outcome:
         line = self._line_of[beat.point]
+        if (why := line.guard(beat)) is not None:  # who leads no longer must not keep alive what another has commanded
+            return Refused(why)
         if isinstance(line, BacnetLine):
             return await line.count(beat)
         return (await line.write([beat]))[0]

@@ -165,7 +165,8 @@ class Hands:
         before = self.link.standing
         with self.undisturbed():
             outcomes = await self.link.refresh(now)
-        unheard = {p: f"{p} cannot be kept alive: {o.why}" for p, o in outcomes.items() if isinstance(o, Refused)}
+        refused = outcomes.items() if self._lead.stands else ()  # else it is we who keep nothing alive, said elsewhere
+        unheard = {p: f"{p} cannot be kept alive: {o.why}" for p, o in refused if isinstance(o, Refused)}
         self._watch.only("device-unheard", unheard, "{} is kept alive again")
         # What somebody else gave back while this waited for the bus has not expired.
         expired = [c for point, c in before.items() if point in outcomes and point not in self.link.standing]

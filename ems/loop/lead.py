@@ -58,6 +58,12 @@ class Lead:
     def holds(self) -> bool:
         return self._lease is not None
 
+    @property
+    def stands(self) -> bool:
+        """Whether it is held and has not run out."""
+        lasts_s = self._settings.lease.total_seconds()
+        return self._lease is not None and self._elapsed() < self._renewed_at + lasts_s
+
     def now(self) -> datetime:
         """The time leases are judged by."""
         return self._real()
@@ -100,7 +106,7 @@ class Lead:
         """
         if self._lease is None:
             return "this process does not lead the site"
-        if self._elapsed() < self._renewed_at + self._settings.lease.total_seconds():
+        if self.stands:
             return None
         if command.value is None and self._just_unheard():
             return None

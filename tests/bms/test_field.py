@@ -393,6 +393,32 @@ def test_heartbeats_keep_a_station_ours(site: Site) -> None:
     site.run(day())
 
 
+def test_who_may_not_write_keeps_nothing_alive(site: Site) -> None:
+    """A process that leads no longer must not keep devices in commands that nobody answers for."""
+
+    async def run_out() -> None:
+        await site.field.sweep(site.world.now)
+        asked = [command(p, v) for p, v in ((OFFSET, 3.0), (CHARGER, 20.0))]
+        assert await site.field.write(asked) == [Written(c.value) for c in asked]
+        await site.field.refresh(site.world.now)
+        site.servers.tick()
+        site.field.guard_writes(lambda command: "run out")
+        for _ in range(10):  # 1000 s: more than either time-out
+            site.world.pass_time(seconds=100)
+            outcomes = await site.field.refresh(site.world.now)
+            assert set(outcomes.values()) == {Refused("run out")}
+            site.servers.tick()
+        for point in (OFFSET, CHARGER):
+            release = site.district.wires[point].measure.write.release  # type: ignore[union-attr]
+            assert site.world.values[site.world.index[point]] == release
+
+    try:
+        site.run(run_out())
+    finally:
+        site.field.guard_writes(lambda command: None)
+        site.run(site.field.write([command(OFFSET, None), command(CHARGER, None)]))
+
+
 def test_without_us_the_devices_go_back_to_their_own(site: Site) -> None:
     async def silence() -> None:
         await site.field.sweep(site.world.now)
