@@ -196,7 +196,9 @@ class _Gate:
 
     def unchanged_s(self, point: str) -> float | None:
         since = self.since.get(point)
-        return None if since is None else (self.now - since).total_seconds()
+        if since is None or since > self.now:  # a clock that went back: how long it was is not known any more
+            return None
+        return (self.now - since).total_seconds()
 
     def draws_too_much(self, wire: Wire, value: float) -> str | None:
         """No load is raised while its supply point is above its fuse; one that is not metered has the plan's limit."""

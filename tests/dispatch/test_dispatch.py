@@ -391,6 +391,15 @@ def test_a_plant_rests_while_its_tanks_are_hot_and_its_compressors_have_run(dist
     assert "off for 5 of at least 10 min" in refusal.why
 
 
+def test_a_clock_that_went_back_locks_no_plant_until_it_has_caught_up(district: District) -> None:
+    off = snapshot({**HOT, ENABLE: 0.0})
+    to_come = {ENABLE: NOW + timedelta(days=1)}
+    assert permit([command(ENABLE, 1.0)], district=district, snapshot=off, now=NOW, since=to_come).refused == []
+    just_now = {ENABLE: NOW}
+    [(_, refusal)] = permit([command(ENABLE, 1.0)], district=district, snapshot=off, now=NOW, since=just_now).refused
+    assert "off for 0 of at least 10 min" in refusal.why
+
+
 def test_a_capacity_of_nothing_is_a_stop_too(district: District) -> None:
     capacity = "plant-a/heat-pumps/capacity_share"
     seen = snapshot({**HOT, capacity: 0.4})
