@@ -131,7 +131,7 @@ class Room:
     members: tuple[Dwelling, ...] = ()
     zone: Zone | None = None
     group: str = ""
-    share: float = 1.0  # of the group's surface
+    share: float = 1.0  # of the surface of all dwellings of its building
 
     @property
     def heating_limit_kw(self) -> float:
@@ -190,14 +190,16 @@ def rooms(fleet: Mapping[str, Dwelling | Zone], outlook: Outlook | None = None) 
         else:
             groups.setdefault((asset.building, asset.substation, asset.use, asset.fabric), []).append(asset)
     homes: dict[str, Room] = {}
+    surfaces: dict[str, float] = {}
+    for (building, *_), members in groups.items():
+        surfaces[building] = surfaces.get(building, 0.0) + sum(m.surface_m2 for m in members)
     for (building, substation, _, fabric), members in groups.items():
         number = sum(r.group.startswith(f"{building}/homes") for r in {r.group: r for r in homes.values()}.values())
         group = f"{building}/homes" if number == 0 else f"{building}/homes-{number + 1}"
-        surface = sum(m.surface_m2 for m in members)
         for home in members:
             homes[home.name] = Room(
                 home.name, home.use, substation, home.surface_m2, fabric,
-                members=(home,), group=group, share=home.surface_m2 / surface,
+                members=(home,), group=group, share=home.surface_m2 / surfaces[building],
             )  # fmt: skip
     if outlook is None or not outlook.grouped:
         return found | homes
@@ -369,7 +371,7 @@ def gains_kw(room: Room, outlook: Outlook) -> Floats:
     """People and appliances, kW per slot; a dwelling without a forecast of its own has its share of its building's."""
     if room.zone is None and f"{room.name}/gains_kw" not in outlook.forecasts:
         design = room.fabric.gains_w_per_m2 * room.surface_m2 / room.share / 1000
-        return room.share * outlook.expected(f"{room.group}/gains_kw", design)
+        return room.share * outlook.expected(f"{room.members[0].building}/homes/gains_kw", design)
     open_now = np.ones(outlook.slots.count, dtype=bool)
     if room.zone is not None:
         open_now = open_slots(room.zone, outlook)

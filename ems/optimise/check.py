@@ -288,18 +288,15 @@ class _Checker:
         rooms: dict[str, tuple[Dwelling | Zone, str, float]] = {
             n: (z, n, 1.0) for n, z in self.district.of(Zone).items()
         }
-        groups: dict[tuple[object, ...], list[Dwelling]] = {}
+        homes: dict[str, list[Dwelling]] = {}
         for home in self.district.dwellings.values():
-            groups.setdefault((home.building, home.substation, home.use, home.fabric), []).append(home)
-        numbers: dict[str, int] = {}
-        for members in groups.values():
-            building = members[0].building
-            numbers[building] = number = numbers.get(building, 0) + 1
-            group = f"{building}/homes" if number == 1 else f"{building}/homes-{number}"
+            homes.setdefault(home.building, []).append(home)
+        for building, members in homes.items():
             surface = sum(m.surface_m2 for m in members)
             for home in members:
                 own = f"{home.name}/gains_kw" in self.forecasts
-                rooms[home.name] = (home, home.name, 1.0) if own else (home, group, home.surface_m2 / surface)
+                together = f"{building}/homes", home.surface_m2 / surface
+                rooms[home.name] = (home, home.name, 1.0) if own else (home, *together)
         return rooms
 
     def rooms(self) -> None:

@@ -15,6 +15,7 @@ from ems.assets.zone import (
     ZoneUse,
     band_c,
     cooling_limit_c,
+    gains_kw,
     mass_now_c,
     next_temperatures_c,
     occupied,
@@ -228,3 +229,18 @@ def test_walls_are_where_an_observer_sees_them_else_the_last_plan_else_near_the_
         outlook, snapshot=replace(small.snapshot(), states={"a/one/mass_c": 21.0}), foreseen={"a/one/mass_c": 20.5}
     )
     assert mass_now_c(room, 19.0, seen) == 21.0
+
+
+def test_the_gains_of_a_buildings_homes_are_shared_out_once() -> None:
+    """Two kinds of homes in one building: of the 10 kW expected of all of them each has its share by surface."""
+    homes = [flat("house/flat-1", 60), flat("house/flat-2", 90)]
+    seniors = [flat(f"house/flat-{i}", 50).model_copy(update={"use": "senior-home"}) for i in (3, 4)]
+    fleet = {h.name: h for h in (*homes, *seniors)}
+    here, expected = small.district(*fleet.values()), small.forecasts(house__homes__gains_kw=10.0)
+    comfort = {**here.comfort, "senior-home": here.comfort["home"]}
+    for grouped in (False, True):
+        outlook = Outlook(HOURLY, fleet, small.snapshot(), expected, {}, comfort, here.values, grouped=grouped)
+        gains = {"home": 0.0, "senior-home": 0.0}
+        for room in rooms(fleet, outlook).values():
+            gains[room.use] += float(gains_kw(room, outlook)[0])
+        assert gains == pytest.approx({"home": 6.0, "senior-home": 4.0}), grouped
