@@ -32,7 +32,9 @@ def hot_energies_kwh(district: District, history: History) -> dict[str, float]:
         ]
         if not np.isfinite(seen).any():
             continue
-        charge = np.nan_to_num(_recent(history, f"{name}/charge_power_kw"))
+        charge = _recent(history, f"{name}/charge_power_kw")
+        # What went in unseen is taken to make up for what went out unseen: only the sensors tell then.
+        charge = np.where(np.isfinite(charge), charge, tank.design_draw_kw + loss_kw(tank))
         heater = np.nan_to_num(_recent(history, f"{name}/heater_on")) * tank.heater_kw
         found[f"{name}/energy_kwh"] = observed_kwh(tank, np.array(seen), charge, heater, history.slots.hours)
     return found
@@ -42,14 +44,18 @@ def observed_kwh(tank: Tank, seen_kwh: Floats, charge_kw: Floats, heater_kw: Flo
     """Hot energy after the last slot, kWh: a Kalman filter of one state; `seen_kwh` is NaN where nothing was read."""
     sensors, balance = ((share * tank.full_kwh) ** 2 for share in (SENSORS_SHARE, BALANCE_SHARE))
     energy, spread = float(seen_kwh[np.isfinite(seen_kwh)][0]), sensors
-    loss_kw = tank.recirculation_loss_kw + tank.standing_loss_kw
     for seen, charge, heater in zip(seen_kwh, charge_kw, heater_kw, strict=True):
-        stepped = next_energy_kwh(energy, float(charge), float(heater), tank.design_draw_kw, loss_kw, hours)
+        stepped = next_energy_kwh(energy, float(charge), float(heater), tank.design_draw_kw, loss_kw(tank), hours)
         energy, spread = min(max(stepped, 0.0), tank.full_kwh), spread + balance
         if np.isfinite(seen):
             gain = spread / (spread + sensors)
             energy, spread = energy + gain * (float(seen) - energy), (1 - gain) * spread
     return min(max(energy, 0.0), tank.full_kwh)
+
+
+def loss_kw(tank: Tank) -> float:
+    """What a hot tank loses, kW."""
+    return tank.recirculation_loss_kw + tank.standing_loss_kw
 
 
 def _recent(history: History, point: str) -> Floats:

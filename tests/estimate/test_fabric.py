@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ems.assets import Dwelling, Fabric, Tank
-from ems.assets.tank import hot_energy_kwh
+from ems.assets.tank import hot_energy_kwh, profile_c
 from ems.district import District, read_district
 from ems.estimate import learnt, observed, with_fabrics
 from ems.estimate.fabric import (
@@ -24,9 +24,11 @@ from ems.estimate.fabric import (
     stepped,
     together,
 )
+from ems.estimate.tanks import SENSORS
 from ems.series import Floats, History
 from ems.simulate.plant import World
 from ems.slots import Slots
+from tests.optimise import small
 from tests.small_district import copy_small_district
 
 START = datetime(2026, 1, 10, tzinfo=UTC)
@@ -174,3 +176,18 @@ def test_walls_and_tanks_are_seen_better_than_by_their_sensors_alone(
         tank = district.asset(name, Tank)
         held = hot_energy_kwh(tanks.layers_c[i], tank.kwh_per_k, tank.cold_water_c)
         assert abs(states[f"{name}/energy_kwh"] - min(held, tank.full_kwh)) < 0.12 * tank.full_kwh
+
+
+def test_a_charge_that_is_not_read_is_not_taken_for_none() -> None:
+    """Sensors that stand still for half a day, and a meter of the charge that is silent: the tank is as they say."""
+    tank = Tank(
+        name="house/tank", plant="house/pumps", supply="house/meter", volume_m3=3.0, charge_limit_kw=80.0,
+        recirculation_loss_kw=4.0, standing_loss_kw=0.5, daily_draw_m3=3.0,
+    )  # fmt: skip
+    slots = Slots(START, 48)
+    shown_c = (60.0, 55.0, 30.0)
+    sensors = {tank.point(q): np.full(slots.count, c) for q, c in zip(SENSORS, shown_c, strict=True)}
+    seen = hot_energy_kwh(profile_c(shown_c), tank.kwh_per_k, tank.cold_water_c)
+    district = small.district(tank)
+    never = observed(district, History(slots, sensors))
+    assert never[tank.point("energy_kwh")] == pytest.approx(seen) and seen < tank.full_kwh
