@@ -115,6 +115,9 @@ def _opening_faults(opening: Opening) -> Found:
     yield from _members("days", opening.days, 1, 7, "ISO weekdays, 1 is Monday")
     if opening.from_hour == opening.until_hour:
         yield "until_hour", f"is {opening.until_hour:g}, like from_hour; write 0 and 24 for the whole day"
+    elif opening.until_hour < opening.from_hour:  # nobody who asks whether a room is open looks at the day before
+        wanted = "write two hours of one day, or 0 and 24 for the whole of it"
+        yield "until_hour", f"is {opening.until_hour:g}, before from_hour, which is {opening.from_hour:g}; {wanted}"
 
 
 def contract_faults(contract: Contract) -> Found:

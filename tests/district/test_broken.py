@@ -263,6 +263,14 @@ EXAMPLES = [
         ("holds 8; write 1 to 7",),
     ),
     Broken(
+        "open over midnight",
+        "court.yaml",
+        "from_hour: 8, until_hour: 18}",
+        "from_hour: 22, until_hour: 6}",
+        "assets.studio.opening.until_hour",
+        ("is 6, before from_hour, which is 22", "write two hours of one day, or 0 and 24"),
+    ),
+    Broken(
         "holidays now and then",
         "court.yaml",
         "from_hour: 8, until_hour: 18}",
