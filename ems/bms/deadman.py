@@ -20,7 +20,7 @@ import socket
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,14 @@ SILENCE_S = 0.05  # longer than 3.5 characters at 1200 baud
 PAUSE_S = 2.0  # between two rounds, for devices that did not answer
 GOODBYE = b"q"
 
+Entries = Sequence[dict[str, Any]]
 
-def watch(beats: int, hang_s: float) -> str:
-    """Waits until the other end falls silent. Tells why: `ended`, `hung`, or `goodbye` when all was given back."""
+
+def watch(beats: int, hang_s: float, heard: Callable[[], None] = lambda: None) -> str:
+    """Waits until the other end falls silent. Tells why: `ended`, `hung`, or `goodbye` when all was given back.
+
+    `heard` is called after each beat.
+    """
     while True:
         ready, _, _ = select.select([beats], [], [], hang_s)
         if not ready:
@@ -41,14 +46,15 @@ def watch(beats: int, hang_s: float) -> str:
             return "ended"
         if GOODBYE in data:
             return "goodbye"
+        heard()
 
 
-def standing(path: Path, owner: str) -> list[dict[str, Any]]:
-    """What the file says stands in devices; nothing when it is another's, or not there."""
+def standing(path: Path, owner: str, known: Entries = ()) -> list[dict[str, Any]]:
+    """What the file says stands in devices; nothing when it is another's, and what was `known` when it is gone."""
     try:
         content = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return []
+    except (OSError, ValueError):
+        return list(known)
     if content["owner"] != owner:
         return []
     found: list[dict[str, Any]] = content["standing"]
@@ -125,13 +131,14 @@ def take_back(entry: dict[str, Any]) -> bool:
         return False
 
 
-def take_all_back(path: Path, owner: str, rounds: int) -> tuple[int, int]:
+def take_all_back(path: Path, owner: str, rounds: int, known: Entries = ()) -> tuple[int, int]:
     """Rounds over what stands until nothing does. How many were taken back, and how many could not be.
 
+    `known` is what the file last said, should its disk be gone: one cause may have ended it and the control process.
     A file that cannot be written, as on a full disk, ends no round: what is left is known here.
     """
     done = 0
-    left = in_file = standing(path, owner)
+    left = in_file = standing(path, owner, known)
     while left:
         silent: set[tuple[str, int]] = set()  # one silence of a gateway is enough for a round
         missed = []
@@ -142,7 +149,7 @@ def take_all_back(path: Path, owner: str, rounds: int) -> tuple[int, int]:
             else:
                 silent.add(where)
                 missed.append(entry)
-        if standing(path, owner) != in_file:
+        if standing(path, owner, in_file) != in_file:
             return done, 0  # somebody leads again: what stands now is theirs
         with contextlib.suppress(OSError):
             store(path, owner, missed)
@@ -151,7 +158,7 @@ def take_all_back(path: Path, owner: str, rounds: int) -> tuple[int, int]:
         if not missed or rounds <= 0:
             return done, len(missed)
         time.sleep(PAUSE_S)
-        found = standing(path, owner)
+        found = standing(path, owner, in_file)
         left, in_file = missed if found == in_file else found, found
     return done, 0
 
@@ -159,9 +166,14 @@ def take_all_back(path: Path, owner: str, rounds: int) -> tuple[int, int]:
 def main(path: Path, owner: str, hang_s: float, rounds: int) -> None:
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)  # it ends with the process that it watches, not with the terminal
-    beats = sys.stdin.fileno()
-    while (why := watch(beats, hang_s)) != "goodbye":
-        done, missed = take_all_back(path, owner, rounds)
+    beats, known = sys.stdin.fileno(), standing(path, owner)
+
+    def look() -> None:
+        nonlocal known
+        known = standing(path, owner, known)
+
+    while (why := watch(beats, hang_s, look)) != "goodbye":
+        done, missed = take_all_back(path, owner, rounds, known)
         line = {"why": why, "taken_back": done, "unanswered": missed}
         with contextlib.suppress(OSError), path.with_name("deadman.log").open("a") as log:
             log.write(json.dumps(line) + "\n")

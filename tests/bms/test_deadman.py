@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import select
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -190,6 +191,32 @@ def test_the_file_of_another_is_left_alone(tmp_path: Path) -> None:
     assert deadman.take_all_back(path, "older", 1) == (0, 0)
     assert deadman.standing(path, "newer") == [{"point": "a/b/c_kw"}]
     assert deadman.standing(tmp_path / "nothing.json", "newer") == []
+
+
+def test_a_disk_that_went_before_the_control_process_did_leaves_what_was_known(tmp_path: Path) -> None:
+    """One cause ends both; the dead-man has read the file with each beat."""
+
+    async def end(district: District, world: StillWorld, servers: FieldServers) -> None:
+        site, (beats, beat) = tmp_path / "site", os.pipe()
+        mirror, dead = Mirror(site / "standing.json"), None
+        site.mkdir()
+        try:
+            await mirror.before([(district.wires[p], command(p, v)) for p, v in COMMANDS.items()])
+            command_line = [str(mirror.path), mirror.owner, "90", "1"]
+            dead = await asyncio.create_subprocess_exec(sys.executable, deadman.__file__, *command_line, stdin=beats)
+            os.write(beat, b".")
+            assert await until(lambda: not select.select([beats], [], [], 0)[0])  # it was heard
+            os.write(beat, b".")
+            assert await until(lambda: not select.select([beats], [], [], 0)[0])  # and what came with it done
+            site.rename(tmp_path / "away")
+            site.mkdir()  # the mount point
+        finally:
+            os.close(beat)
+            os.close(beats)
+        assert await dead.wait() == 0
+        assert last_words(site) == {"why": "ended", "taken_back": len(COMMANDS), "unanswered": 0}
+
+    beside_servers(end)
 
 
 def test_a_clean_end_sends_the_dead_man_home(tmp_path: Path) -> None:
