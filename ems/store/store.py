@@ -213,23 +213,25 @@ class Store:
         if not rows:
             return
         # Beside a database that is away there is no disk, or another one, which the right one hides when it is back.
-        if self._spool is not None and not self._unspooled and self._database.is_there():
-            try:
-                self._spool.append(rows)
-                return
-            except OSError as error:
-                self._say_in_memory(rows, str(error))
-        elif not self._database.is_there():
-            self._say_in_memory(rows, f"there is no {self._database.url.database}")
         self._unspooled.extend(rows)
+        if self._spool is not None and self._database.is_there():
+            try:
+                while batch := list(islice(self._unspooled, _BATCH)):
+                    self._spool.append(batch)
+                    for _ in batch:
+                        self._unspooled.popleft()
+            except OSError as error:
+                self._say_in_memory(str(error))
+        elif not self._database.is_there():
+            self._say_in_memory(f"there is no {self._database.url.database}")
         lost = len(self._unspooled) - _BACKLOG
         if lost > 0:
             for _ in range(lost):
                 self._unspooled.popleft()
             self._database.report(Concern("readings-lost", f"{lost} readings: memory holds {_BACKLOG}"))
 
-    def _say_in_memory(self, rows: list[readings.Row], why: str) -> None:
-        self._database.report(Concern("spool-failed", f"{len(rows)} readings wait in memory only: {why}"))
+    def _say_in_memory(self, why: str) -> None:
+        self._database.report(Concern("spool-failed", f"{len(self._unspooled)} readings wait in memory only: {why}"))
 
     def save_series(self, series: Iterable[tuple[str, Slots, Floats]]) -> int:
         """Keep whole series, for weeks of history: (point, quarter-hours, values). Returns how many are new.
@@ -304,6 +306,16 @@ class Store:
             """
         rows = self._database.read("latest values", lambda c: fetch_all(c, sql))
         return {name: Sample(value, readings.QUALITIES[code], from_us(at), raw) for name, value, code, at, raw in rows}
+
+    def unheard(self, now: datetime, within: timedelta, since: timedelta) -> tuple[int, int]:
+        """How many points gave nothing to believe in the last `within`, and of how many that were read `since`."""
+        sql = """
+            SELECT count(*), coalesce(sum(CASE WHEN value IS NOT NULL AND quality <= ? AND at_us >= ? THEN 1 END), 0)
+            FROM latest WHERE at_us >= ?
+            """
+        values = (readings.CODES[Quality.SUBSTITUTED], to_us(now - within), to_us(now - since))
+        [(known, heard)] = self._database.read("latest values", lambda c: fetch_all(c, sql, values))
+        return int(known - heard), int(known)
 
     def disbelieved(self, point: str, start: datetime, end: datetime) -> list[tuple[datetime, float, Quality, int]]:
         """What a device said in the quarter-hours of [start, end) and nobody believed: (quarter-hour, the last such

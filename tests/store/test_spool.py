@@ -102,6 +102,24 @@ def test_a_full_disk_is_survived_in_memory_and_said(tmp_path: Path, url: str) ->
         assert store.save_readings([]) == 1
 
 
+def test_what_waits_in_memory_goes_to_the_disk_as_soon_as_that_takes_it(tmp_path: Path, url: str) -> None:
+    """The database may be held for hours yet, and a kill takes what is in memory alone."""
+    with Store.open(url, busy_timeout_s=0.01, attempts=1) as store:
+        store.save_readings([row(0)])
+        other, spool = hold(tmp_path / "site.db"), tmp_path / "site.db.spool"
+        spool.symlink_to("/dev/full")
+        with pytest.raises(StoreBusy):
+            store.save_readings([row(1)])
+        assert not store.spools
+        spool.unlink()
+        with pytest.raises(StoreBusy):
+            store.save_readings([row(2)])
+        assert store.spools
+        assert [r for frame in Spool(spool).frames() for r in frame] == [row(1), row(2)]
+        other.close()
+        assert store.save_readings([row(3)]) == 3
+
+
 def test_readings_of_storage_that_vanished_wait_in_memory(tmp_path: Path) -> None:
     """After an I/O error the file is opened anew, and there is none; nor is there a place for the spool."""
     disk, away = tmp_path / "disk", tmp_path / "away"
