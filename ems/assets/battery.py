@@ -13,7 +13,17 @@ import numpy as np
 import pyomo.environ as pyo
 
 from ems.assets.asset import Asset, NotNegative, Positive, Share
-from ems.assets.outlook import Cost, Outlook, Part, Planned, Port, both, index_fleet, price_words
+from ems.assets.outlook import (
+    NOT_AS_HELD_PER_KWH,
+    Cost,
+    Outlook,
+    Part,
+    Planned,
+    Port,
+    both,
+    index_fleet,
+    price_words,
+)
 from ems.assets.tables import between, per_name, per_slot, upper
 from ems.command import Setpoint
 from ems.series import Floats
@@ -36,8 +46,6 @@ class Battery(Asset):
 TYPES = (Battery,)
 
 NOTHING_KW = 1.0  # a planned exchange below it means that the battery makes up for all the rest
-
-NOT_AS_HELD_PER_KWH = 5.0  # euro: dearer than any gain, cheaper than to leave a load unserved
 
 
 def next_energy_kwh(energy_kwh: Any, charge_kw: Any, discharge_kw: Any, one_way_efficiency: float, hours: float) -> Any:

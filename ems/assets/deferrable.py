@@ -15,11 +15,24 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyomo.environ as pyo
+from numpy.typing import NDArray
 from pydantic import Field
 
 from ems.assets.asset import Asset, NotNegative, Positive
-from ems.assets.outlook import Cost, OnOff, Outlook, Part, Planned, Port, Slack, both, index_fleet, price_words
-from ems.assets.tables import between, per_name, per_slot, upper
+from ems.assets.outlook import (
+    NOT_AS_HELD_PER_KWH,
+    Cost,
+    OnOff,
+    Outlook,
+    Part,
+    Planned,
+    Port,
+    Slack,
+    both,
+    index_fleet,
+    price_words,
+)
+from ems.assets.tables import per_name, per_slot, upper
 from ems.command import Setpoint
 from ems.series import Floats
 from ems.slots import Slots, as_utc
@@ -64,6 +77,7 @@ class Task:
     share: Floats
     later_h: float = 0.0  # may be done in what the window leaves after the horizon
     running: bool = False
+    at_once: bool = False  # begins with the window: it runs already, or somebody holds it on
 
 
 def next_done_h(done_h: Any, on_share: Any, kept: Any, hours: float) -> Any:
@@ -95,7 +109,7 @@ def _local(midnight: datetime, hour: float, days: int) -> datetime:
 def tasks(load: Deferrable, outlook: Outlook) -> list[Task]:
     """What it has to do in the horizon, and what of it a window leaves room for after the horizon."""
     slots, found = outlook.slots, []
-    number = np.arange(slots.count)
+    number, held_on = np.arange(slots.count), outlook.held(load.point("run_on")) == 1
     for begin, end in windows(load, slots, outlook.time_zone):
         at, until = ((edge - slots.start) / slots.length for edge in (begin, end))
         share: Floats = np.maximum(np.clip(until - number, 0, 1) - np.clip(at - number, 0, 1), 0)
@@ -110,12 +124,13 @@ def tasks(load: Deferrable, outlook: Outlook) -> list[Task]:
             work_h = max(work_h - done, 0.0)
         after_h = max((end - slots.end) / timedelta(hours=1), 0.0)
         later_h = min(after_h, work_h)
-        if running:  # it goes on, beyond the horizon too
+        at_once = running or (load.contiguous and bool(held_on[inside[0]]))
+        if at_once:  # it goes on, beyond the horizon too
             work_h, later_h = min(work_h, slots.count * slots.hours), 0.0
         elif load.contiguous and after_h < work_h:
             later_h = 0.0
         if work_h > 1e-6:
-            found.append(Task(load.name, int(inside[0]), int(inside[-1]), work_h, share, later_h, running))
+            found.append(Task(load.name, int(inside[0]), int(inside[-1]), work_h, share, later_h, running, at_once))
     return found
 
 
@@ -125,9 +140,9 @@ def length_of(task: Task, hours: float) -> int:
 
 
 def begins_of(task: Task, slots: Slots) -> list[int]:
-    """In which slots a contiguous task may begin; the first alone when its window is too short for it, or it runs."""
+    """In which slots a contiguous task may begin; the first alone when its window is too short, or it runs at once."""
     last = task.last + 1 - length_of(task, slots.hours)
-    return [task.first] if task.running else list(range(task.first, max(last, task.first) + 1))
+    return [task.first] if task.at_once else list(range(task.first, max(last, task.first) + 1))
 
 
 def build(block: Any, fleet: Mapping[str, Deferrable], outlook: Outlook) -> Part:
@@ -137,7 +152,7 @@ def build(block: Any, fleet: Mapping[str, Deferrable], outlook: Outlook) -> Part
     todo = [task for a in fleet.values() for task in tasks(a, outlook) if outlook.in_service(a.name)]
     free = {(k.asset, k.last): k for k in todo if not fleet[k.asset].contiguous}
     whole = {(k.asset, k.last): k for k in todo if fleet[k.asset].contiguous}
-    low, high, kept, rest_h = ({n: np.zeros(slots.count) for n in fleet} for _ in range(4))
+    held_on, high, kept, rest_h = ({n: np.zeros(slots.count) for n in fleet} for _ in range(4))
     ends, may_begin, later = ({n: np.zeros(slots.count) for n in fleet} for _ in range(3))
     for n, a in fleet.items():
         kept[n] = np.ones(slots.count)
@@ -147,6 +162,8 @@ def build(block: Any, fleet: Mapping[str, Deferrable], outlook: Outlook) -> Part
         held = outlook.held(a.point("run_on"))
         for task in (k for k in todo if k.asset == n):
             high[n] = np.maximum(high[n], np.where(held == 0, 0.0, task.share))
+            if not a.contiguous:
+                held_on[n] = np.maximum(held_on[n], _held_on(task, held == 1, slots.hours))
             rest_h[n][task.last], ends[n][task.last], later[n][task.last] = task.work_h, np.inf, task.later_h
             if a.contiguous:
                 may_begin[n][begins_of(task, slots)] = 1.0
@@ -163,7 +180,9 @@ def build(block: Any, fleet: Mapping[str, Deferrable], outlook: Outlook) -> Part
     block.work_h = pyo.Param(block.fleet, block.flows, initialize=per_slot(rest_h))
     block.kept = pyo.Param(block.fleet, block.flows, initialize=per_slot(kept))
     block.at_start_h = pyo.Param(block.fleet, initialize=per_name({n: _done_h(a, outlook) for n, a in fleet.items()}))
-    block.on_share = pyo.Var(block.fleet, block.flows, bounds=between(low, high, slots.count))
+    block.held_share = pyo.Param(block.fleet, block.flows, initialize=per_slot(held_on))
+    block.on_share = pyo.Var(block.fleet, block.flows, bounds=upper(high))
+    block.unfollowed_share = pyo.Var(block.fleet, block.flows, bounds=upper(held_on))
     block.begin_share = pyo.Var(block.fleet, block.flows, bounds=upper(may_begin))
     block.missing_h = pyo.Var(block.fleet, block.flows, bounds=upper(ends))
     block.later_h = pyo.Var(block.fleet, block.flows, bounds=upper(later))
@@ -173,6 +192,11 @@ def build(block: Any, fleet: Mapping[str, Deferrable], outlook: Outlook) -> Part
     @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]
     def draws_while_it_runs(b: Any, n: Any, t: Any) -> Any:
         return b.power_kw[n, t] == b.running_kw[n] * b.on_share[n, t]
+
+    # What a person holds on runs until it has done its work, unless there is no power for it.
+    @block.Constraint(block.fleet, block.flows)  # type: ignore[untyped-decorator]
+    def runs_while_held_on(b: Any, n: Any, t: Any) -> Any:
+        return b.on_share[n, t] + b.unfollowed_share[n, t] >= b.held_share[n, t]
 
     @block.Constraint(block.tasks)  # type: ignore[untyped-decorator]
     def does_its_work(b: Any, n: Any, e: Any) -> Any:
@@ -200,9 +224,14 @@ def build(block: Any, fleet: Mapping[str, Deferrable], outlook: Outlook) -> Part
     # What waits for later is bought at the mean price.
     price = {n: float(outlook.tariffs[a.supply].import_per_kwh.mean()) * a.running_kw for n, a in fleet.items()}
     waits = np.array([[price[n]] * slots.count for n in fleet])
+    held = np.array([[NOT_AS_HELD_PER_KWH * a.running_kw * slots.hours] * slots.count for a in fleet.values()])
     return Part(
         ports=(Port("electricity", block.power_kw, {n: a.supply for n, a in fleet.items()}),),
-        costs=(Cost("deferred", block.missing_h, missed), Cost("deferred", block.later_h, waits)),
+        costs=(
+            Cost("deferred", block.missing_h, missed),
+            Cost("deferred", block.later_h, waits),
+            Cost("held", block.unfollowed_share, held),
+        ),
         slacks=(
             Slack(
                 block.missing_h,
@@ -220,6 +249,12 @@ def build(block: Any, fleet: Mapping[str, Deferrable], outlook: Outlook) -> Part
             OnOff(block.begin_share, np.ones((len(fleet), slots.count))),
         ),
     )
+
+
+def _held_on(task: Task, on: NDArray[np.bool_], hours: float) -> Floats:
+    """How much of each slot it runs at least: all of it while somebody holds it on, until its work is done."""
+    may: Floats = np.where(on, task.share, 0.0)
+    return np.clip(task.work_h / hours - (np.cumsum(may) - may), 0.0, may)
 
 
 def _covering(name: str, slot: int, whole: Mapping[tuple[str, int], Task], slots: Slots) -> list[int]:

@@ -30,6 +30,7 @@ A = TypeVar("A", bound=Asset)
 # The chance that what is forecast goes beyond a limit falls from one half where the limit is the median to a tenth
 # where it is the 90 % quantile: in between, a limit's price counts by the mean of these.
 CHANCE_IN_MARGIN = 0.3
+NOT_AS_HELD_PER_KWH = 5.0  # euro, of what a person holds: dearer than any gain, cheaper than a load unserved
 FLEXING_K = 0.5  # below what its residents ask a home may be let fall; not in a senior residence
 
 Medium = Literal["electricity", "heating", "hot_water", "cold", "loop"]

@@ -93,6 +93,26 @@ def test_work_may_wait_for_what_its_window_leaves_after_the_horizon() -> None:
     assert result.shortfalls == ()
 
 
+def test_whoever_holds_it_on_has_it_run_at_once() -> None:
+    """Its device runs while it may: two hours from midnight on, also where a later one would be cheaper."""
+    held = {"house/laundry/run_on": Override("house/laundry/run_on", 1.0, "anne", "", MIDNIGHT + timedelta(hours=3))}
+    for machine in (load(), load(contiguous=True)):
+        assert planned(machine, held).flow("house/laundry", "power_kw")[:6] == pytest.approx([2, 2, 0, 0, 0, 0])
+    later = load(contiguous=True, from_hour=1.0)
+    assert planned(later, held).flow("house/laundry", "power_kw")[:6] == pytest.approx([0, 2, 2, 0, 0, 0])
+    nearly = planned(load(), held, house__laundry__done_h=1.5)
+    assert nearly.flow("house/laundry", "power_kw")[:6] == pytest.approx([1, 0, 0, 0, 0, 0])
+
+
+def test_what_is_held_on_has_a_plan_also_where_there_is_no_power_for_it() -> None:
+    held = {"house/laundry/run_on": Override("house/laundry/run_on", 1.0, "anne", "", MIDNIGHT + timedelta(hours=3))}
+    known = replace(snapshot(house__laundry__done_h=0.0), overrides=held)
+    narrow = supply(subscribed_kw=1.0, physical_limit_kw=1.0)
+    for machine in (load(), load(contiguous=True)):
+        result = plan(district(narrow, machine, prices=PRICES), known, forecasts(), HOURLY)
+        assert result.flow("house/laundry", "power_kw").max() <= 1.0 + 1e-6
+
+
 def test_a_permission_that_somebody_holds_back_is_planned_with() -> None:
     """Nobody may wash before 3 h: the hours at 0.20."""
     point = "house/laundry/run_on"
