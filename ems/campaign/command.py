@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 import os
 import resource
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +24,7 @@ from ems.campaign.leaders import lead_everywhere
 from ems.campaign.power_cuts import cut_power
 from ems.campaign.record import Asked, Record, RecordError, findings
 from ems.loop.clock import RealClock
+from ems.workers import deaf_to_ctrl_c, workers
 
 DAYS_PER_COURSE = 5.0
 REAL_DAYS = 1.0  # of one course with the real optimiser, whose plans take most of the time
@@ -69,9 +68,10 @@ def _run(asked: list[Asked], jobs: int) -> Iterator[Outcome]:
     if jobs == 1 or len(asked) < 2:
         yield from map(Asked.run, asked)
         return
-    # Spawned: a process forked from one with threads may hang.
-    with ProcessPoolExecutor(min(jobs, len(asked)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(Asked.run, asked)
+    with workers(min(jobs, len(asked))) as pool:
+        with deaf_to_ctrl_c():  # as the workers, which start here, stay
+            outcomes = pool.map(Asked.run, asked)
+        yield from outcomes
 
 
 def full_days_of(days: float) -> float:
@@ -140,11 +140,16 @@ def faults(
         with Bar(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:g} of {task.total:g} days"),
                  TimeRemainingColumn(), console=err, disable=not err.is_terminal) as bar:  # fmt: skip
             task = bar.add_task(name.replace("_", " "), total=length)
-            for outcome in swarm:
-                outcomes.append(outcome)
-                bar.advance(task, outcome.days)
-                for line in findings(outcome):
-                    err.print(f"seed {outcome.seed}: {line}", highlight=False)
+            try:
+                for outcome in swarm:
+                    outcomes.append(outcome)
+                    bar.advance(task, outcome.days)
+                    for line in findings(outcome):
+                        err.print(f"seed {outcome.seed}: {line}", highlight=False)
+            except KeyboardInterrupt:
+                kept = "give --resume FILE to keep them" if resume is None else f"in {resume}; the same line goes on"
+                err.print(f"Broken off with {len(record.known)} courses run: {kept}.", highlight=False)
+                raise typer.Exit(130) from None
         recalled_days = sum(o.days for o in outcomes if id(o) in recalled)
         figures[name] = summary(outcomes, (RealClock().now() - begun).total_seconds(), recalled_days)
     made = [figures[name] for name in parts]

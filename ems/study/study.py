@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from multiprocessing import active_children, get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,6 +24,7 @@ from ems.slots import Slots
 from ems.study.kpi import CHANGES, TERMS, slot_prices
 from ems.study.record import Record
 from ems.study.run import PLANNING, Case, Past, run, simulated_past, staged, summary
+from ems.workers import deaf_to_ctrl_c, workers
 
 Result = dict[str, Any]
 OURS, BASELINE, ORACLE = "ours", "rules-tuned", "oracle"
@@ -72,8 +70,8 @@ def study(
             found[case.controller, case.seed] = perform(case, file)
             on_done(case, False)
         return found
-    with _workers(min(question.workers, len(waiting))) as pool:
-        with _deaf_to_ctrl_c():  # as the workers, which start here, stay
+    with workers(min(question.workers, len(waiting))) as pool:
+        with deaf_to_ctrl_c():  # as the workers, which start here, stay
             running = {pool.submit(perform, case, file): case for case, file in waiting}
         while running:
             for done in wait(running, return_when=FIRST_COMPLETED).done:
@@ -81,29 +79,6 @@ def study(
                 found[case.controller, case.seed] = done.result()
                 on_done(case, False)
     return found
-
-
-@contextmanager
-def _workers(count: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that Ctrl-C ends at once: left to itself a pool goes through all that waits first."""
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        try:
-            yield pool
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in active_children():
-                worker.terminate()
-            raise
-
-
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """A terminal tells the whole family; one of it answers."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def perform(case: Case, file: Path) -> Result:

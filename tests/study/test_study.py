@@ -1,7 +1,6 @@
 """A study end to end, on a few quarter-hours of the small district."""
 
 import json
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from ems.simulate.scenario import read_expected
 from ems.study.command import flat, simulate
 from ems.study.report import report
 from ems.study.run import Case
-from ems.study.study import Question, _deaf_to_ctrl_c, _workers, compare, digest, key_of, study
+from ems.study.study import Question, compare, digest, key_of, study
 from tests.study.conftest import BUILDINGS
 
 SCENARIOS = Path("scenarios")
@@ -101,11 +100,3 @@ def test_expected_figures_name_controllers() -> None:
         if (folder / "expected.yaml").is_file() and folder.name not in ("ordinary", "replay"):
             heads = {name.partition("/")[0] for name in read_expected(folder)}
             assert heads <= {"ours", "rules-tuned", "rules", "local", "oracle", "saving", "worse_for_anybody"}
-
-
-def test_ctrl_c_ends_the_runs_at_once_and_those_that_wait_too() -> None:
-    with pytest.raises(KeyboardInterrupt), _workers(1) as pool:
-        with _deaf_to_ctrl_c():
-            runs = [pool.submit(signal.pause) for _ in range(4)]  # none of them ever ends
-        raise KeyboardInterrupt
-    assert not any(run.done() and run.exception() is None for run in runs if not run.cancelled())
