@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,10 @@ from ems.slots import Slots
 
 PLANES = ((0, 180), *((t, a) for t in (20, 40) for a in (90, 135, 180, 225, 270)), (65, 180))  # tilt, azimuth, deg
 TURBIDITY = 3.0  # Linke (assumption)
+SUMMER_RULES = ("Europe/Paris", "America/New_York", "Australia/Sydney")  # whose summer time a plant's clock may keep
+LIKELIER = 0.9  # how much less of the time may be wrong with another clock before that is believed
+
+Place = tuple[float, float]  # latitude and longitude, deg
 
 
 @dataclass(frozen=True)
@@ -73,18 +79,50 @@ def sky_over(slots: Slots, place: tuple[float, float]) -> Sky:
     return Sky(zenith, sun["azimuth"].to_numpy(), ghi, dni, dhi, extra, times.dayofyear.to_numpy().astype(float))
 
 
-def found_place(values: Floats, slots: Slots, tz: str) -> tuple[float, float]:
-    """Latitude and longitude at which the sun is up when the plant generates: the best of a grid, deg."""
+def found_clock(values: Floats, slots: Slots, tz: str) -> tuple[Place, str]:
+    """Where a plant lies, deg, and the zone by whose rule its clock keeps summer time; "" where it does not.
+
+    Loggers often run on the clock of the wall and are read as if they did not: half of the year all that they tell is
+    an hour late. The sun knows: it is tried which clock goes best with when the plant generates.
+    """
+    place, wrong = _placed(values, slots, tz)
+    others = [(*_placed(restamped(values, ahead(slots, rule)), slots, tz), rule) for rule in SUMMER_RULES]
+    other, amiss, rule = min(others, key=lambda found: found[1])
+    return (other, rule) if amiss < LIKELIER * wrong else (place, "")
+
+
+def ahead(slots: Slots, rule: str) -> Ints:
+    """By how many slots a clock with the summer time of this zone ("": none) is ahead of one without, at each slot."""
+    if not rule:
+        return np.zeros(slots.count, dtype=np.int64)
+    at = pd.date_range(slots.start, periods=slots.count, freq=f"{slots.minutes}min")
+    from_utc = at.tz_convert(rule).tz_localize(None) - at.tz_localize(None)
+    usual = min(_from_utc(rule, month) for month in (1, 7))
+    return np.asarray((from_utc - usual) // pd.Timedelta(minutes=slots.minutes), dtype=np.int64)
+
+
+def _from_utc(zone: str, month: int) -> timedelta:
+    return datetime(2024, month, 15, tzinfo=ZoneInfo(zone)).utcoffset() or timedelta(0)
+
+
+def restamped(values: Floats, early: Ints) -> Floats:
+    """Values [T] of a clock that is `early` slots ahead, by one that is not; NaN where nothing is known yet."""
+    at = np.arange(len(values)) + early[: len(values)]
+    return np.where(at < len(values), values[np.minimum(at, len(values) - 1)], np.nan)
+
+
+def _placed(values: Floats, slots: Slots, tz: str) -> tuple[Place, float]:
+    """Latitude and longitude at which the sun is up when the plant generates, the best of a grid, deg; and the share of
+    the time at which it is not so."""
     step = slots.minutes
-    offset = pd.Timestamp("2024-01-15", tz=tz).utcoffset()
-    noon = (offset.total_seconds() / 3600 if offset is not None else 0.0) * 15
+    noon = _from_utc(tz, 1) / timedelta(hours=1) * 15
     days = len(values) * step // 1440
     keep = np.zeros(len(values), bool)
     for d in np.unique(np.linspace(0, max(days - 1, 0), 60).astype(int)):
         keep[d * 1440 // step : (d + 1) * 1440 // step] = True
     keep &= np.isfinite(values)
     if not keep.any():
-        return 44.0, noon
+        return (44.0, noon), 1.0
     at = np.flatnonzero(keep)
     top = np.nanquantile(values, 0.99)
     up = values[at] > 0.01 * top
@@ -128,7 +166,7 @@ def found_place(values: Floats, slots: Slots, tz: str) -> tuple[float, float]:
                 now = wrong(float(latitude), float(longitude))
                 if now < best:
                     best, place = now, (float(latitude), float(longitude))
-    return place
+    return place, best
 
 
 def irradiance_of(weather: Mapping[str, Floats], sky: Sky, at: Ints) -> tuple[Floats, Floats, Floats] | None:

@@ -20,7 +20,19 @@ from scipy.signal import lfilter
 
 from ems.forecast import boosting
 from ems.forecast.calendar import Ints
-from ems.forecast.geometry import PLANES, clock_shift, found_place, irradiance_of, on_planes, sky_over, split
+from ems.forecast.geometry import (
+    PLANES,
+    Place,
+    ahead,
+    clock_shift,
+    found_clock,
+    irradiance_of,
+    on_planes,
+    restamped,
+    sky_over,
+    split,
+)  # fmt: skip
+from ems.forecast.irradiance import habits, weighed
 from ems.forecast.learn import LEADS_H, STRETCH
 from ems.series import Floats
 from ems.slots import Slots
@@ -70,7 +82,7 @@ class Array:
 
     when: int
     columns: tuple[str, ...]
-    place: tuple[float, float]
+    place: Place
     planes: Floats
     capacity_kw: float
     trees: tuple[Any, ...] | None
@@ -79,6 +91,8 @@ class Array:
     why: str
     shift: int = 0  # slots by which the weather's clock runs behind the plant's
     blurred: bool = False
+    doubted: bool = False  # whether irradiance told is held against how the sky behaves
+    summer: str = ""  # the zone by whose summer time the plant's clock runs; what is learnt is by a clock without
     offered: Floats | None = None  # irradiance that was expected at the last call, from `offered_at` (epoch seconds)
     offered_at: int = 0
 
@@ -110,9 +124,10 @@ class _Plant:
         values: Floats,
         weather: SeriesWeather,
         slots: Slots,
-        place: tuple[float, float],
+        place: Place,
         capacity_kw: float,
         shift: int,
+        doubted: bool = False,
     ) -> None:
         self.values, self.known, self.slots = values, weather.known, slots
         at = np.clip(np.arange(slots.count) + shift, 0, slots.count - 1)
@@ -125,6 +140,8 @@ class _Plant:
         self.has_sun = given is not None
         self.ghi, self.dni, self.dhi = given if given is not None else (self.sky.ghi, self.sky.dni, self.sky.dhi)
         self.lit = self.sky.zenith < 88
+        self.clearness = np.where(self.sky.zenith < HIGH_SUN, self.ghi / np.maximum(self.sky.ghi, 20), np.nan)
+        self.habits = habits(self.clearness[: self.known]) if doubted and given is not None else None
         self.clear_planes = on_planes(self.sky, self.sky.ghi, self.sky.dni, self.sky.dhi)
         self.planes_by_weather = on_planes(self.sky, self.ghi, self.dni, self.dhi)
 
@@ -184,7 +201,7 @@ class _Plant:
     def told(self, origin: Ints, target: Ints, error: Floats | None, around: Floats) -> _Told:
         """Features of pairs; `error` [R] is the irradiance's share of error in learning, None in service.
 
-        `around` [R, 9] is what the weather tells around each target, see `course`.
+        `around` [R, 9 or 11] is what the weather tells around each target, see `course`.
         """
         sky = self.sky.part(target)
         factor = 1.0 if error is None else np.clip(1 + error, 0.1, 1.9)
@@ -222,6 +239,9 @@ class _Plant:
             dhi / np.maximum(ghi, 10), dhi / np.maximum(self.sky.dhi[target], 5), persisted / relative, usual,
             ghi / 1000, ghi / np.maximum(self.ghi_top[row, tod], 20), tod * 24 / day, *around.T,
         ]  # fmt: skip
+        if self.habits is not None:
+            believed = around[:, -2]
+            columns += [physical / relative * believed, kt * believed]
         for name in ("cloud_cover_pct", "temp_air_c"):
             if name in self.weather:
                 columns.append(self.weather[name][target])
@@ -236,12 +256,12 @@ class _Plant:
         )
 
     def course(self, origin: Ints, horizon: int, error: Floats) -> Floats:
-        """[O, H, 9]: how the irradiance told runs around each target of each origin, over the clear sky's.
+        """[O, H, 9 or 11]: how the irradiance told runs around each target of each origin, over the clear sky's.
 
         Its mean within 1, 3 and 6 h: more than a clear sky lets through is an error that lasts. How it jumps from slot
         to slot within 1 and 3 h, its highest and lowest within 2 h: a clear sky runs smoothly, so what is smooth and
-        low is an error more often than it is cloud (after Reno and Hansen 2016). And the first hour told over the last
-        one measured. `error` [O, H] is what the irradiance errs by.
+        low is an error more often than it is cloud (after Reno and Hansen 2016). The first hour told over the last one
+        measured. And how far it is to be believed, see `weighed`. `error` [O, H] is what the irradiance errs by.
         """
         at = np.minimum(origin[:, None] + np.arange(horizon), self.slots.count - 1)
         told = self.ghi[at] * np.clip(1 + error, 0.1, 1.9)
@@ -261,7 +281,18 @@ class _Plant:
         width = 2 * EXTREMES_H * per_hour + 1
         found.append(maximum_filter1d(np.where(high_sun, clearness, -1.0), width, axis=1))
         found.append(-maximum_filter1d(-np.where(high_sun, clearness, 9.0), width, axis=1))
-        return np.stack([*found, *self._opening(origin, told[:, :per_hour], horizon)], axis=2)
+        found += [*self._opening(origin, told[:, :per_hour], horizon), *self._believed(origin, at, told)]
+        return np.stack(found, axis=2)
+
+    def _believed(self, origin: Ints, at: Ints, told: Floats) -> tuple[Floats, ...]:
+        """[O, H] twice: truth over the irradiance told, as expected, and how doubtful that is; nothing where the
+        irradiance was a forecast all along, of whose errors nothing is known."""
+        if self.habits is None:
+            return ()
+        clearness = np.where(self.sky.zenith[at] < HIGH_SUN, told / np.maximum(self.sky.ghi[at], 20), np.nan)
+        spread = np.interp((np.arange(at.shape[1]) + 1) * 24 / self.per_day, *IRRADIANCE_ERROR)
+        last = np.where(origin > 0, self.clearness[np.maximum(origin - 1, 0)], np.nan)
+        return weighed(clearness, last, self.habits, spread, IRRADIANCE_MEMORY ** (24 / self.per_day))
 
     def _opening(self, origin: Ints, told: Floats, horizon: int) -> tuple[Floats, Floats]:
         """[O, H] twice: the first hour told over the last one measured, fading, and that one for the first half day.
@@ -301,7 +332,8 @@ def learn_sun(
     if not np.isfinite(capacity_kw) or capacity_kw <= 0:
         capacity_kw = float(np.nanmax(values, initial=0.0)) or 1.0
     when = int(slots.start.timestamp()) + known * slots.minutes * 60
-    place = found_place(values, slots, tz)
+    place, summer = found_clock(values, slots, tz)
+    values = restamped(values, ahead(slots, summer))
     shift = clock_shift(values, weather.values, per_day)
     plant = _Plant(values, weather, slots, place, capacity_kw, shift)
     planes = plant.geometry(known)
@@ -312,9 +344,27 @@ def learn_sun(
     if isinstance(library, str) or why:
         why = why or str(library)
         blend = 4 if plant.has_sun else 6
-        return Array(when, weather.columns, place, planes, capacity_kw, None, blend, flat, why, shift, bool(blurred))
-    if blurred is None:
-        blurred = plant.has_sun and plant.unexplained(planes, known) < ALREADY_FORECAST
+        return Array(
+            when,
+            weather.columns,
+            place,
+            planes,
+            capacity_kw,
+            None,
+            blend,
+            flat,
+            why,
+            shift,
+            bool(blurred),
+            False,
+            summer,
+        )
+    explains = plant.has_sun and plant.unexplained(planes, known) < ALREADY_FORECAST
+    blurred = explains if blurred is None else blurred
+    # Where the weather was measured, and over this plant, its habits tell how far a forecast of it is to be believed.
+    doubted = blurred and explains
+    if doubted:
+        plant = _Plant(values, weather, slots, place, capacity_kw, shift, doubted)
     held = int(np.clip(HELD_SHARE * days, *HELD_DAYS)) * per_day
     plant.prepare(plant.geometry(known - held))
     trees = _grown(plant, library, min(7 * per_day, known // 3), known - held, horizon, blurred, 1)
@@ -327,24 +377,29 @@ def learn_sun(
     sides = _sun_sides(truth, np.tensordot(BLENDS[blend], said[1], axes=1), said[0], told)
     plant.prepare(planes)
     trees = _grown(plant, library, min(7 * per_day, known // 3), known, horizon, blurred, 3)
-    return Array(when, weather.columns, place, planes, capacity_kw, trees, blend, sides, why, shift, blurred)
+    return Array(
+        when, weather.columns, place, planes, capacity_kw, trees, blend, sides, why, shift, blurred, doubted, summer
+    )
 
 
 def expect_sun(array: Array, values: Floats, weather: SeriesWeather, slots: Slots) -> Floats:
     """Quantiles [3, N] of the plant's power over the slots after its past, kW."""
-    plant = _Plant(values, weather, slots, array.place, array.capacity_kw, array.shift)
+    early = ahead(slots, array.summer)
+    wanted = np.arange(len(values), slots.count) - early[len(values) :]
+    target = np.arange(wanted.min(), wanted.max() + 1)
+    plant = _Plant(restamped(values, early), weather, slots, array.place, array.capacity_kw, array.shift, array.doubted)
     plant.prepare(array.planes)
-    target = np.arange(len(values), slots.count)
-    begin = np.array([len(values)])
+    begin = target[:1]
     around = plant.course(begin, len(target), np.zeros((1, len(target))))[0]
-    told = plant.told(np.full(len(target), len(values)), target, None, around)
+    told = plant.told(np.full(len(target), begin[0]), target, None, around)
     sides, said = _estimates(told, array.trees)
     median = np.tensordot(BLENDS[array.blend], said, axes=1)
     lead = np.searchsorted(np.array(LEADS_H[1:]), told.lead_h, side="left")
     stretch = array.sides[lead]
     made = np.stack([median - sides[0] * stretch[:, 0], median, median + sides[1] * stretch[:, 1]])
     dark = plant.sky.zenith[target] > 94
-    return np.where(dark, 0.0, np.clip(np.sort(made, axis=0), 0, array.capacity_kw))
+    made = np.where(dark, 0.0, np.clip(np.sort(made, axis=0), 0, array.capacity_kw))
+    return np.asarray(made[:, wanted - target[0]])
 
 
 def offer(array: Array, weather: SeriesWeather, begin: int) -> None:
