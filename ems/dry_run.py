@@ -13,6 +13,7 @@ from ems.feeds import Absent, read_weather_file
 from ems.forecast import forecast, history_points
 from ems.loop.asked import Wanted
 from ems.loop.control import HISTORY
+from ems.loop.people import wanted
 from ems.loop.site import Site
 from ems.optimise import AT_LENGTH, Effort, Plan, plan
 from ems.series import Forecast, History
@@ -89,26 +90,11 @@ def _asked(site: Site, at: datetime) -> Wanted:
         return Wanted()
     reading = Asked.read_only(site.people_url)
     try:
-        return Wanted(
-            wishes=reading.comfort_wishes(),
-            heating=reading.heating_now(at),
-            departures=reading.departures(at),
-            holds=reading.holds(at),
-            locked=frozenset(reading.maintenance()),
-            reservations=reading.reservations(at),
-            closings=reading.closings(),
-        )
+        return wanted(reading, at)
     finally:
         reading.close()
 
 
 def _with_people(district: District, seen: Snapshot, asked: Wanted) -> Snapshot:
     """The snapshot with the sessions that follow from it, and with what people ask for."""
-    known = replace(seen, sessions=sessions(district, seen, {}, asked.trips(seen.at)))
-    return replace(
-        known,
-        sessions=asked.sessions(district, known),
-        out_of_service=seen.out_of_service | asked.locked,
-        holds=asked.overrides(district, seen),
-        closed=asked.closed,
-    )
+    return asked.on(district, replace(seen, sessions=sessions(district, seen, {}, asked.trips(seen.at))))

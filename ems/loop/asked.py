@@ -76,6 +76,16 @@ class Wanted:
                 found[point] = Override(point, setpoint.value, "resident", reason, until)
         return found
 
+    def on(self, district: District, known: Snapshot) -> Snapshot:
+        """The snapshot as the plan is to take it: with what people hold, ask for, work at and shut."""
+        return replace(
+            known,
+            sessions=self.sessions(district, known),
+            out_of_service=known.out_of_service | self.locked,
+            holds=self.overrides(district, known),
+            closed=self.closed,
+        )
+
     def trips(self, now: datetime) -> dict[str, Trip]:
         """By asset, the next reservation to come, and when the car comes back from the one that runs."""
         found = {}

@@ -465,14 +465,7 @@ class Control:
         snapshot = await self._seen(self.hands.swept_at or self.clock.now())
         asked = await self.wishes.asked(snapshot.at)
         self.sessions = sessions(self.district, snapshot, self.sessions, asked.trips(snapshot.at))
-        known = replace(snapshot, sessions=self.sessions)
-        return replace(
-            known,
-            sessions=asked.sessions(self.district, known),
-            out_of_service=snapshot.out_of_service | asked.locked,
-            holds=asked.overrides(self.district, snapshot),
-            closed=asked.closed,
-        )
+        return asked.on(self.district, replace(snapshot, sessions=self.sessions))
 
     async def _seen(self, at: datetime) -> Snapshot:
         """The last sweep with what people hold, are working on, or took back."""

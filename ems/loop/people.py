@@ -107,13 +107,13 @@ class Wishes:
         if reading is None:
             return Wanted()
         try:
-            wanted = await self._store.elsewhere(lambda: _wanted(reading, at))
+            found = await self._store.elsewhere(lambda: wanted(reading, at))
         except StoreError as error:
             text = f"what people ask cannot be read ({error}); nobody's wish is followed"
             self._watch.wrong("database-held", "people.db", text, says="fallback")
             return Wanted()
         self._watch.right("database-held", "people.db", "what people ask can be read again")
-        return wanted
+        return found
 
     def _asked_of(self) -> Asked | None:
         if self._reading is None and self._asked is not None and self._asked.exists():
@@ -181,7 +181,8 @@ class Wishes:
             await self._store.at_exit(lambda: alarms.shelve(request.alarm, request.by, now, until))
 
 
-def _wanted(reading: Asked, at: datetime) -> Wanted:
+def wanted(reading: Asked, at: datetime) -> Wanted:
+    """What stands asked for at an instant. Raises StoreError."""
     return Wanted(
         wishes=reading.comfort_wishes(),
         heating=reading.heating_now(at),
