@@ -26,8 +26,8 @@ def scan(
     addresses: Annotated[list[str], typer.Argument(help="10.0.0.7, 10.0.0.7-20 or 10.0.0.0/24; several if need be.")],
     protocol: Annotated[str, typer.Option(help="modbus, bacnet or both.")] = "both",
     units: Annotated[str, typer.Option(help="Modbus units to ask, such as 1-10 or 255.")] = "1-10",
-    modbus_port: Annotated[int, typer.Option(help="TCP port of the gateways.")] = 502,
-    bacnet_port: Annotated[int, typer.Option(help="UDP port of the stations.")] = 47808,
+    modbus_port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port of the gateways.")] = 502,
+    bacnet_port: Annotated[int, typer.Option(min=1, max=65535, help="UDP port of the stations.")] = 47808,
     bacnet_address: Annotated[
         str | None, typer.Option(help="Our own BACnet/IP address, such as 10.15.1.10/24:47809.")
     ] = None,
@@ -45,7 +45,9 @@ def scan(
         raise typer.BadParameter(str(fault), param_hint="ADDRESSES") from None
     first, _, last = units.partition("-")
     if not (first.isdigit() and (last or first).isdigit() and 0 < int(first) <= int(last or first) <= 255):
-        raise typer.BadParameter(f"{units!r} is no range of units; give 1-10 or 255", param_hint="--units")
+        raise typer.BadParameter(
+            f"{units!r} is no range of units from 1 to 255; give 1-10 or 255", param_hint="--units"
+        )
     numbers = range(int(first), int(last or first) + 1)
     into.mkdir(parents=True, exist_ok=True)
     survey = Survey() if again else Survey.read(into / SURVEY)
@@ -79,6 +81,9 @@ def scan(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     out.print(_table(survey, types))
+    if not survey.found:
+        out.print("Nothing answered: are the addresses, ports and units those of the gateways?")
+        return
     out.print(f"{len(survey.found)} devices; proposals in {into}: check each line before it goes into buildings/.")
 
 

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
+from typer.testing import CliRunner
 
 from ems.bms.bacnet import Stack, own_address
 from ems.bms.scan import Survey, files_of, guess, hosts, scan_bacnet, scan_modbus
+from ems.bms.scan_command import scan
 from ems.bms.sunspec import Model, described, models
 from ems.district import Bus
 from ems.district.device import DeviceType
@@ -268,3 +271,15 @@ def test_the_command_proposes_files(tmp_path: Path) -> None:
     asyncio.run(run())
     assert (tmp_path / "scan" / "survey.json").exists()
     assert "eastron-sdm72" in (tmp_path / "scan" / "buses.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [(("--modbus-port", "999999"), "65535"), (("--units", "0-999"), "no range of units from 1 to 255")],
+)
+def test_what_cannot_be_asked_is_refused_before_anything_is(tmp_path: Path, wrong: tuple[str, str], said: str) -> None:
+    command = typer.Typer()
+    command.command()(scan)
+    answer = CliRunner().invoke(command, ["127.0.0.1", "--into", str(tmp_path / "scan"), *wrong])
+    assert answer.exit_code == 2 and said in " ".join(answer.output.replace("│", " ").split())
+    assert not (tmp_path / "scan").exists()
