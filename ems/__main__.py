@@ -610,6 +610,8 @@ def web(
         provider=_provider(oidc, listen),
     )
     if not follows:
+        if not Store.is_at(store):
+            err.print(f"There is no database at {store} yet; the pages wait for one.", style="yellow", highlight=False)
         err.print(f"{_where(listen.address)}Ctrl-C ends it.", highlight=False)
     # Open pages listen for ever: they are let go after two seconds.
     uvicorn.run(listen.before(pages_app), log_level="warning", timeout_graceful_shutdown=2, **listen.server)
