@@ -140,7 +140,7 @@ def test_what_does_not_leave_when_asked_ends_all_the_same() -> None:
     program = (
         "import signal, time; from datetime import timedelta; from ems.loop.site import end_with_input\n"
         "signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True))\n"
-        "end_with_input(timedelta(milliseconds=50)); print('here', flush=True); time.sleep(600)"
+        "print('here', flush=True); end_with_input(timedelta(milliseconds=50)); time.sleep(600)"
     )
     run = [sys.executable, "-c", program]
     ended = subprocess.run(run, input="", stdout=subprocess.PIPE, text=True, timeout=120, check=False)
@@ -163,7 +163,7 @@ def test_a_migration_that_goes_on_is_not_killed_by_anybody(tmp_path: Path, monke
             above.bind(str(tmp_path / "above"))
             above.setblocking(False)
             monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "above"))
-            command = [sys.executable, "-c", program, "run", *place, "--no-restart"]
+            command = [sys.executable, "-c", program, "run", *place, "--no-restart", "--end-with-input"]
             one = Supervisor(command, said.append)
             running = asyncio.create_task(one.run())
             heard.append(await asyncio.wait_for(asyncio.get_running_loop().sock_recv(above, 100), 60))
