@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from ems.district import District, Label
 from ems.points import Quality, Sample
+from ems.slots import SLOT
 from ems.store import Account, People, Role, Store, StoreError
 from ems.web.access import LARGE, MOST_FORM_BYTES, VISIT, Permission, form_token, give_cookie, is_ours, token_of
 from ems.web.figures import COSTS
@@ -28,6 +29,8 @@ from ems.web.record import LOST_AFTER, Record
 from ems.web.shelf import KEEP
 from ems.web.words import LANGUAGES, Words, chosen, typeset
 
+READ_WITHIN = SLOT + timedelta(minutes=5)  # of a value that can be of now: a site may sweep once in a quarter-hour
+READ_SINCE = timedelta(days=1)  # of a point that is read at all
 _HERE = Path(__file__).parent
 _STATIC = {
     "style.css": "text/css; charset=utf-8",
@@ -293,7 +296,15 @@ class Pages:
             decision = self.store.last_decision() if slot is None else self.store.decision(slot)
         except StoreError:
             decision = None
-        return Record(decision, self.district, self.now(), language)
+        now = self.now()
+
+        def unheard() -> tuple[int, int]:
+            try:
+                return self.store.unheard(now, READ_WITHIN, READ_SINCE)
+            except StoreError:
+                return 0, 0
+
+        return Record(decision, self.district, now, language, unheard if slot is None else lambda: (0, 0))
 
     # Names
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -65,7 +65,16 @@ OUTCOMES = {
 class Record:
     """One decision, or none yet."""
 
-    def __init__(self, record: Mapping[str, Any] | None, district: District, now: datetime, language: str) -> None:
+    def __init__(
+        self,
+        record: Mapping[str, Any] | None,
+        district: District,
+        now: datetime,
+        language: str,
+        unheard: Callable[[], tuple[int, int]] = lambda: (0, 0),
+    ) -> None:
+        """`unheard` tells how many points give nothing to believe now, and of how many."""
+        self._unheard = unheard
         self.record: Mapping[str, Any] = record or {}
         self.district = district
         self.now = now
@@ -102,6 +111,14 @@ class Record:
         if not self._plan:
             return "unplanned"
         return "degraded" if self.record.get("fallbacks") else "controlling"
+
+    @cached_property
+    def unheard(self) -> tuple[int, int] | None:
+        """How many points, and of how many, where most of them give nothing to believe, whatever was decided before."""
+        if self.mode not in ("controlling", "degraded"):
+            return None
+        missing, known = self._unheard()
+        return (missing, known) if 2 * missing > known else None
 
     @property
     def counts(self) -> dict[str, float]:

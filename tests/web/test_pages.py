@@ -44,6 +44,29 @@ def test_the_page_is_whole_without_a_script(client: TestClient) -> None:
     assert "The sun gives at most 40.0 kW, on Sun 13:00." in page
 
 
+def test_the_banner_says_at_once_that_most_readings_are_gone(
+    open_pages: Callable[..., TestClient], district: District
+) -> None:
+    """Buses fall silent between two cycles: the next decision, up to a quarter-hour away, is not waited for."""
+    seen = samples(district)
+    gone = {p: Sample(None, Quality.UNREACHABLE, s.at) for p, s in list(seen.items())[: len(seen) // 2 + 1]}
+    few = dict(list(gone.items())[: len(seen) // 3])
+    page = text_of(open_pages(seen | few, decision(district)).get("/?lang=en").text)
+    assert "✓ The district is being controlled" in page
+    page = text_of(open_pages(seen | gone, decision(district)).get("/?lang=en").text)
+    assert "! Controlled, but most readings are missing" in page and "is being controlled" not in page
+    assert f"{len(gone)} of {len(seen)} points give nothing to believe now" in page
+
+
+def test_the_banner_says_that_nothing_was_read_in_the_last_quarter_hour(
+    open_pages: Callable[..., TestClient], district: District
+) -> None:
+    client = open_pages(
+        samples(district), decision(district), NOW + timedelta(minutes=22)
+    )  # the decision is 26 minutes old, not lost
+    assert "Controlled, but most readings are missing" in text_of(client.get("/?lang=en").text)
+
+
 def test_french_comes_first_and_both_are_spoken(client: TestClient) -> None:
     french = client.get("/", headers={"accept-language": "it"})
     assert french.headers["content-language"] == "fr"
