@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ems.bms import Patience
+from ems.bms import Holder, Patience
 from ems.bms.line import Line, NoAnswerError
 from ems.campaign.plant import Plant
 from ems.campaign.trouble import Troubles
@@ -21,6 +21,7 @@ from ems.store.readings import Row
 
 T = TypeVar("T")
 SLOW_S = 20.0  # of a slow bus, for one sweep
+BY_HAND = 8  # the priority of a person at the device
 
 
 class KilledError(BaseException):
@@ -170,11 +171,22 @@ class VirtualLine(Line):
         shows = self.plant.present(point)
         wanted = self.plant.release(point) if command.value is None else command.value
         if abs(shows - wanted) > 1e-6:
-            return Overridden(shows, "priority 8")
+            return Overridden(shows, f"priority {BY_HAND}")
         return Written(command.value)
 
     async def count(self, beat: Command) -> Outcome:
         return self._deliver(beat)
+
+    async def holders(self, points: Sequence[str]) -> dict[str, Holder | None]:
+        if self.bus.protocol != "bacnet":
+            return {}
+        try:
+            self._ask()
+        except NoAnswerError:
+            return {}
+        held = self.plant.manual
+        told = (p for p in points if self.troubles.seen(p, 0.0) is not None)
+        return {p: (BY_HAND, held[p]) if p in held else None for p in told}
 
     def silent(self) -> list[None]:  # type: ignore[override]
         return [None] if self.breaker.is_open else []
