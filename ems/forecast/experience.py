@@ -46,7 +46,9 @@ def dump(experience: Experience) -> bytes:
         header.append({"key": list(key), "when": learnt.when, "trees": trees, "features": learnt.features})
         parts = {k: getattr(learnt, k) for k in ("shares", "margins", "sides", "skill")}
         for name in NETWORKS:
-            net: Network = getattr(learnt, name)
+            net: Network | None = getattr(learnt, name)
+            if net is None:
+                continue
             parts |= {f"{name}_mean": net.mean, f"{name}_spread": net.spread, f"{name}_unit": np.float64(net.unit)}
             parts |= {f"{name}_weights_{k}": w for k, w in enumerate(net.weights)}
             parts |= {f"{name}_offsets_{k}": w for k, w in enumerate(net.offsets)}
@@ -82,15 +84,19 @@ def load(content: bytes) -> Experience:
         part = {name.split("/", 1)[1]: values for name, values in arrays.items() if name.startswith(f"{n}/")}
         lines = Lines(part.pop("coefficients"), part.pop("mean"), part.pop("spread"))
         net, wide = (_network(part, name) for name in NETWORKS)
+        if net is None:
+            raise ValueError("no kept forecasts: a network is missing")
         found.learnt[tuple(group["key"])] = Learnt(
             when=group["when"], trees=trees, lines=lines, net=net, wide=wide, features=tuple(group["features"]), **part
         )
     return found
 
 
-def _network(part: dict[str, Any], name: str) -> Network:
-    """The network of that name, taken out of a group's arrays."""
+def _network(part: dict[str, Any], name: str) -> Network | None:
+    """The network of that name, taken out of a group's arrays; None where none was kept."""
     layers = sum(k.startswith(f"{name}_weights_") for k in part)
+    if not layers:
+        return None
     return Network(
         part.pop(f"{name}_mean"), part.pop(f"{name}_spread"), float(part.pop(f"{name}_unit")),
         tuple(part.pop(f"{name}_weights_{k}") for k in range(layers)),

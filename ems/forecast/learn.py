@@ -79,7 +79,7 @@ class Learnt:
     trees: boosting.Trees | str
     lines: regression.Lines
     net: network.Network
-    wide: network.Network
+    wide: network.Network | None  # of one meter alone there is nothing to tell apart: the small network speaks for both
     shares: Floats
     margins: Floats
     sides: Floats
@@ -135,6 +135,10 @@ def learn(past: Past, horizon: int, *, threads: int = 1) -> Learnt | str:
     )
     truth = past.values[:, t]
     shares, skill = _chosen(trial.said, truth, np.full(len(BLENDS), not isinstance(trees, str)) | WITHOUT_TREES)
+    if wide is None:
+        small, large = COLUMNS.index(network.NAME), COLUMNS.index(network.NAME_WIDE)
+        shares[:, small] += shares[:, large]
+        shares[:, large] = 0.0
     median = _blended(trial.said, shares)
     low, high = _about(median, trial)
     margins = _margins(truth - median, low, high, trial)
@@ -235,7 +239,7 @@ def _held(known: int, per_day: int) -> NDArray[np.bool_]:
 
 def _fit(
     groups: list[Signals], begin: int, free: NDArray[np.bool_], horizon: int, threads: int
-) -> tuple[boosting.Trees | str, network.Network, network.Network, list[regression.Lines]]:
+) -> tuple[boosting.Trees | str, network.Network, network.Network | None, list[regression.Lines]]:
     """All models from pairs of origins after `begin` and targets that are `free` [known]; the lines by group."""
     rng = np.random.default_rng(0)
     end = int(np.flatnonzero(free)[-1]) + 1
@@ -261,6 +265,8 @@ def _fit(
     on_lines = np.concatenate([b.ravel() for b in by_line])[None]
     trees = boosting.fit(rows, truth, on_lines, QUANTILES, weights, threads)
     net = network.fit(rows, truth, QUANTILES, weights)
+    if meters == 1:
+        return trees, net, None, lines
     if few:
         told = drawn(min(WIDE_ROWS, meters * boosting.MOST_ROWS))
         by_line = [of.expects(r) for of, (r, _, _) in zip(lines, told, strict=True)]
@@ -292,7 +298,7 @@ def _said(
     rows: Rows,
     trees: boosting.Trees | str,
     net: network.Network,
-    wide: network.Network,
+    wide: network.Network | None,
     lines: regression.Lines,
     *,
     named: bool,
@@ -300,14 +306,18 @@ def _said(
     name = {n: k for k, n in enumerate(rows.names)}
     naive = [rows.x[:, :, name[c]] * rows.scale for c in ("last week", "weeks", "like days")]
     by_line, by_net = lines.expects(rows), net.expects(rows)
-    by_wide = wide.expects(_heard(rows, by_line, named=named))
     if isinstance(trees, str):
         by_trees, corrected, others = by_line, by_line, by_net
     else:
         told, corrected = trees.expects(rows, by_line)
         told = np.sort(told, axis=0)
         by_trees, others = told[1], (told + by_net) / 2
-    low, middle, high = (1 - WIDE_ENDS) * others + WIDE_ENDS * by_wide
+    if wide is None:
+        by_wide, ends = by_net, others
+    else:
+        by_wide = wide.expects(_heard(rows, by_line, named=named))
+        ends = (1 - WIDE_ENDS) * others + WIDE_ENDS * by_wide
+    low, middle, high = ends
     said = np.stack([by_trees, corrected, by_line, by_net[1], by_wide[1], *naive])
     return _Trial(said, middle, middle - low, high - middle, rows.scale, rows.lead_h, rows.names)
 

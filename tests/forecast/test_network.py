@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
-from ems.forecast import learn, network
+from ems.forecast import boosting, learn, network
+from ems.forecast.calendar import calendar
+from ems.forecast.experience import Experience, dump, load
 from ems.forecast.features import Rows
+from ems.forecast.models import Past
+from ems.slots import Slots
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -79,3 +85,27 @@ def test_the_wide_network_knows_which_meter_speaks_and_what_its_regression_says(
     alike = learn._heard(rows, by_line, named=False)
     told = network.fit(alike, truth, QUANTILES, level, network.WIDE).expects(alike)[1]
     assert np.abs(told - truth).mean() > 1
+
+
+@pytest.mark.parametrize("meters", [1, 2])
+def test_one_meter_alone_needs_no_wide_network_and_nobody_says_that_it_spoke(
+    monkeypatch: pytest.MonkeyPatch, meters: int
+) -> None:
+    monkeypatch.setattr(boosting, "TREES", 5)
+    monkeypatch.setattr(boosting, "OUTER_TREES", 5)
+    monkeypatch.setattr(boosting, "MOST_ROWS", 2000)
+    monkeypatch.setattr(learn, "WIDE_ROWS", 2000)
+    known, horizon = 30 * 24, 48
+    whole = calendar(Slots(datetime(2026, 1, 5, tzinfo=UTC), known + horizon, 60), "Europe/Paris")
+    values = 2 + np.sin(whole.hour / 4)[:known] + 0.3 * np.random.default_rng(0).standard_normal((meters, known))
+    past = Past(values, whole, np.full((meters, known + horizon), 2.0))
+    learnt = learn.learn(past, horizon)
+    assert isinstance(learnt, learn.Learnt)
+    assert (learnt.wide is None) == (meters == 1)
+    assert (network.NAME_WIDE in learnt.model(0)) == (meters == 2)
+    np.testing.assert_allclose(learnt.shares.sum(axis=1), 1)
+    experience = Experience()
+    experience.keep(("group",), learnt)
+    restored = load(dump(experience)).learnt["group",]
+    for again, first in zip(learn.expect(restored, past, horizon), learn.expect(learnt, past, horizon), strict=True):  # type: ignore[arg-type]
+        np.testing.assert_allclose(again, first, rtol=1e-6)
