@@ -59,6 +59,7 @@ class FarPlant:
     def __init__(self, wire: socket.socket, beats: Sequence[str]) -> None:
         self._wire = wire
         self.beats = dict.fromkeys(beats)
+        self.manual: dict[str, float] = {}  # nobody holds anything here
 
     def _ask(self, *question: Any) -> Any:
         _send(self._wire, question)
