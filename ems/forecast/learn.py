@@ -30,7 +30,7 @@ LINE_ROWS = 6000
 AT_ONCE = 64  # meters
 LEAST_ROWS = 40  # of each meter among those the trees learn from
 MOST_TRIED = 300_000  # values of the trial, all meters together
-WIDE_ROWS = 120_000  # pairs the wide network learns from: of one meter, and of many, no more than the trees do
+WIDE_ROWS = 120_000  # pairs the wide network learns from, of one meter no more than the trees do
 WIDE_ENDS = 0.25  # how far the wide network has a say in the ends of the band: it learns most by heart
 REPEATS = 4  # of a target among the rows, from other origins: more is learnt by heart
 NAIVE = ("same time last week", "mean of four weeks", "mean of like days")
@@ -79,7 +79,7 @@ class Learnt:
     trees: boosting.Trees | str
     lines: regression.Lines
     net: network.Network
-    wide: network.Network | None  # of one meter alone there is nothing to tell apart: the small network speaks for both
+    wide: network.Network | None  # None of one meter, or of too many to name: the small network speaks for both
     shares: Floats
     margins: Floats
     sides: Floats
@@ -126,12 +126,8 @@ def learn(past: Past, horizon: int, *, threads: int = 1) -> Learnt | str:
 
     groups = [Signals(past.only(part)) for part in _parts(len(past.values))]
     trees, net, wide, lines = _fit(groups, begin, ~held, horizon, threads)
-    named = len(past.values) < AT_ONCE
     trial = _Trial.joined(
-        [
-            _said(g.rows(o, t, blurred=True), trees, net, wide, of, named=named)
-            for g, of in zip(groups, lines, strict=True)
-        ]
+        [_said(g.rows(o, t, blurred=True), trees, net, wide, of) for g, of in zip(groups, lines, strict=True)]
     )
     truth = past.values[:, t]
     shares, skill = _chosen(trial.said, truth, np.full(len(BLENDS), not isinstance(trees, str)) | WITHOUT_TREES)
@@ -160,8 +156,7 @@ def expect(learnt: Learnt, past: Past, horizon: int) -> Floats | None:
         rows = Signals(past.only(part)).rows(origin, target)
         if rows.names != learnt.features:
             return None
-        lines = learnt.lines.only(part)
-        told.append(_said(rows, learnt.trees, learnt.net, learnt.wide, lines, named=len(past.values) < AT_ONCE))
+        told.append(_said(rows, learnt.trees, learnt.net, learnt.wide, learnt.lines.only(part)))
     made = _Trial.joined(told)
     median = _blended(made.said, learnt.shares)
     low, high = _about(median, made)
@@ -255,25 +250,21 @@ def _fit(
     meters = sum(len(g.past.values) for g in groups)
     few = meters < AT_ONCE
 
-    def drawn(most: int) -> list[tuple[Rows, Floats, Floats]]:
-        return [pairs(g, min(max(LEAST_ROWS, most // meters), REPEATS * (end - begin))) for g in groups]
+    def drawn(most: int) -> int:
+        return min(max(LEAST_ROWS, most // meters), REPEATS * (end - begin))
 
     lines = [regression.fit(*pairs(g, LINE_ROWS if few else LINE_ROWS // 5)) for g in groups]
-    told = drawn(boosting.MOST_ROWS)
-    by_line = [of.expects(r) for of, (r, _, _) in zip(lines, told, strict=True)]
+    told = [pairs(g, drawn(boosting.MOST_ROWS)) for g in groups]
+    by_line = np.concatenate([of.expects(r).ravel() for of, (r, _, _) in zip(lines, told, strict=True)])[None]
     rows, truth, weights = _pooled(told)
-    on_lines = np.concatenate([b.ravel() for b in by_line])[None]
-    trees = boosting.fit(rows, truth, on_lines, QUANTILES, weights, threads)
+    trees = boosting.fit(rows, truth, by_line, QUANTILES, weights, threads)
     net = network.fit(rows, truth, QUANTILES, weights)
-    if meters == 1:
+    if meters == 1 or not few:
         return trees, net, None, lines
-    if few:
-        told = drawn(min(WIDE_ROWS, meters * boosting.MOST_ROWS))
-        by_line = [of.expects(r) for of, (r, _, _) in zip(lines, told, strict=True)]
-    heard = [(_heard(r, b, named=few), t, w) for (r, t, w), b in zip(told, by_line, strict=True)]
-    rows, truth, weights = _pooled(heard)
-    wide = network.fit(rows, truth, QUANTILES, weights, network.WIDE)
-    return trees, net, wide, lines
+    (signals,), (line,) = groups, lines
+    rows, truth, weights = pairs(signals, drawn(min(WIDE_ROWS, meters * boosting.MOST_ROWS)))
+    heard = _heard(rows, line.expects(rows))
+    return trees, net, network.fit(heard, truth, QUANTILES, weights, network.WIDE), lines
 
 
 def _pooled(told: list[tuple[Rows, Floats, Floats]]) -> tuple[Rows, Floats, Floats]:
@@ -285,13 +276,12 @@ def _pooled(told: list[tuple[Rows, Floats, Floats]]) -> tuple[Rows, Floats, Floa
     return Rows(x, base, scale, np.zeros(0), np.zeros(0), told[0][0].names), truth, weights
 
 
-def _heard(rows: Rows, by_line: Floats, *, named: bool) -> Rows:
-    """What the wide network is told besides: the word of the regression and, where `named`, which meter speaks."""
-    more = [((by_line - rows.base) / rows.scale).astype(np.float32)[:, :, None]]
-    if named:
-        meters = len(rows.x)
-        more.append(np.broadcast_to(np.eye(meters, dtype=np.float32)[:, None], (*rows.base.shape, meters)))
-    return replace(rows, x=np.concatenate([rows.x, *more], axis=2))
+def _heard(rows: Rows, by_line: Floats) -> Rows:
+    """What the wide network is told besides: the word of the regression, and which meter speaks."""
+    said = ((by_line - rows.base) / rows.scale).astype(np.float32)[:, :, None]
+    meters = len(rows.x)
+    which = np.broadcast_to(np.eye(meters, dtype=np.float32)[:, None], (*rows.base.shape, meters))
+    return replace(rows, x=np.concatenate([rows.x, said, which], axis=2))
 
 
 def _said(
@@ -300,8 +290,6 @@ def _said(
     net: network.Network,
     wide: network.Network | None,
     lines: regression.Lines,
-    *,
-    named: bool,
 ) -> _Trial:
     name = {n: k for k, n in enumerate(rows.names)}
     naive = [rows.x[:, :, name[c]] * rows.scale for c in ("last week", "weeks", "like days")]
@@ -315,7 +303,7 @@ def _said(
     if wide is None:
         by_wide, ends = by_net, others
     else:
-        by_wide = wide.expects(_heard(rows, by_line, named=named))
+        by_wide = wide.expects(_heard(rows, by_line))
         ends = (1 - WIDE_ENDS) * others + WIDE_ENDS * by_wide
     low, middle, high = ends
     said = np.stack([by_trees, corrected, by_line, by_net[1], by_wide[1], *naive])

@@ -79,11 +79,10 @@ def test_the_wide_network_knows_which_meter_speaks_and_what_its_regression_says(
     by_line = 1 + rng.standard_normal((meters, count))
     # All features are alike: one meter is twice above what its regression says, the other as far below.
     truth = by_line + np.array([[2.0], [-2.0]])
-    heard = learn._heard(rows, by_line, named=True)
+    heard = learn._heard(rows, by_line)
     told = network.fit(heard, truth, QUANTILES, level, network.WIDE).expects(heard)[1]
     assert np.abs(told - truth).mean() < 0.2
-    alike = learn._heard(rows, by_line, named=False)
-    told = network.fit(alike, truth, QUANTILES, level, network.WIDE).expects(alike)[1]
+    told = network.fit(rows, truth, QUANTILES, level, network.WIDE).expects(rows)[1]
     assert np.abs(told - truth).mean() > 1
 
 
