@@ -31,7 +31,7 @@ from ems.forecast.geometry import (
     restamped,
     sky_over,
     split,
-)  # fmt: skip
+)
 from ems.forecast.irradiance import habits, weighed
 from ems.forecast.learn import LEADS_H, STRETCH
 from ems.series import Floats
