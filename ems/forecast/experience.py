@@ -15,7 +15,7 @@ from ems.forecast.network import Network
 from ems.forecast.photovoltaic import Array
 from ems.forecast.regression import Lines
 
-VERSION = 5
+VERSION = 6
 NETWORKS = ("net", "wide")
 Key = tuple[Any, ...]
 

@@ -1,7 +1,8 @@
 """What the learnt models are told of a meter at an origin about a slot after it: nothing that was not known there.
 
-All meters share the pairs of origin and target, so every feature is one gather over [M, R]. Values are told relative
-to the meter's own level at the origin, which lets one model serve a flat and a tower.
+All meters share the pairs of origin and target, so every feature is one gather over [M, R]. Values are told as what
+they depart from the meter's own level at the origin, in units of how much it swings about its mean, which lets one
+model serve a flat that sleeps and a tower that hums.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ LIKE_DAYS = 5
 LIKE_REACH_DAYS = 21
 HABIT_PULL, WEEKDAY_PULL = 0.15, 0.3  # of the latest day, or week, in a mean that forgets
 REACHES_H = (6, 24, 168)  # over which extremes are told: an empty home has no peaks
-LEVEL = 0.4  # how far a meter is told relative to its latest weeks; the rest is its own mean over all that is known
+LEVEL = 0.4  # how far a meter's scale is that of its latest weeks; the rest is its own mean over all that is known
+LEAST_SWING, MOST_SWING = 0.02, 3.0  # of the mean: a meter that stands still has a scale too
+AMONG = 3  # meters from which on each is told about its latest month; few are told about a level that moves less
+YEAR_END, YEAR_END_EDGE = (358, 1), (356, 357, 2)  # days of the year (the last before 2 January, the others half)
 SEASON_DAYS = 90  # of history before the season is told
 TEMPERATURE = "temp_air_c"
 TEMPERATURE_ERROR = ([0.0, 24.0, 48.0], [0.5, 1.5, 2.0])  # K over hours ahead, of a good weather service (assumption)
@@ -29,24 +33,34 @@ TEMPERATURE_ERROR = ([0.0, 24.0, 48.0], [0.5, 1.5, 2.0])  # K over hours ahead, 
 
 @dataclass(frozen=True)
 class Rows:
-    """R pairs of origin and target for M meters: features [M, R, F], base and scale [M, R] in the meter's unit.
+    """R pairs of origin and target for M meters: features [M, R, F]; base, scale and centre [M, R] in the meter's unit.
 
-    A model says by how many scales the target departs from the base. `lead_h` and `hour` [R] are those of the pairs.
+    A model says by how many scales the target departs from the base; features that are levels are told as how many
+    scales they depart from the centre. `lead_h` and `hour` [R] are those of the pairs.
     """
 
     x: NDArray[np.float32]
     base: Floats
     scale: Floats
+    centre: Floats
     lead_h: Floats
     hour: Floats
     names: tuple[str, ...]
 
+    def told(self, name: str) -> Floats:
+        """A feature that is a level [M, R], in the meter's unit."""
+        return np.asarray(self.x[:, :, self.names.index(name)] * self.scale + self.centre)
+
 
 class Signals:
-    """The past of M meters prepared for `rows`: gaps filled from before, running sums, wall-clock lags."""
+    """The past of M meters prepared for `rows`: gaps filled from before, running sums, wall-clock lags.
 
-    def __init__(self, past: Past) -> None:
+    `among` says of how many meters these are a part that share their models; by default they are all.
+    """
+
+    def __init__(self, past: Past, among: int | None = None) -> None:
         self.past = past
+        self.pooled = (len(past.values) if among is None else among) >= AMONG
         self.per_day = past.calendar.per_day
         self.length = past.length
         self.count = len(past.calendar.local)
@@ -64,6 +78,9 @@ class Signals:
         self.highest = {h: _highest(self.filled, max(1, self.per_day * h // 24)) for h in REACHES_H}
         self.lowest = {h: -_highest(-self.filled, max(1, self.per_day * h // 24)) for h in REACHES_H}
         self.overall = np.maximum(np.abs(self.filled).mean(axis=1), 1e-6)
+        departs = np.abs(self.filled - self.filled.mean(axis=1, keepdims=True)).mean(axis=1)
+        self.swing = np.clip(departs / self.overall, LEAST_SWING, MOST_SWING)
+        self.year_end = _year_end(past.calendar.year_day)
 
     def _weekly(self) -> Floats:
         """[M, L]: mean at the same time over the last four weeks; where none is known, the meter's mean."""
@@ -108,7 +125,11 @@ class Signals:
 
         week, month = self.before(self.sums, origin, 7 * per_day), self.before(self.sums, origin, 28 * per_day)
         day = self.before(self.sums, origin, per_day)
-        scale = LEVEL * (0.6 * np.abs(month) + 0.4 * np.abs(week)) + (1 - LEVEL) * self.overall[:, None]
+        level = LEVEL * (0.6 * np.abs(month) + 0.4 * np.abs(week)) + (1 - LEVEL) * self.overall[:, None]
+        scale = level * self.swing[:, None]
+        # Many meters teach each other what a departure from the latest month is followed by. One alone knows its own
+        # summers and winters, and about the month they would be told nowhere.
+        centre = month if self.pooled else level
         base = self.at(self.weekly, target)
 
         weekly_lags = np.stack([self.at(self.filled, lag(np.full_like(target, 7 * k))) for k in range(1, WEEKS + 1)])
@@ -123,7 +144,7 @@ class Signals:
         expected_then = self.at(self.weekly, yesterday_at)
         departs = {h: self.before(self.departures, origin, max(1, per_day * h // 24)) for h in (1, 3, 24, 168)}
 
-        columns: dict[str, Floats] = {
+        levels: dict[str, Floats] = {
             "weeks": base,
             "weeks smooth": smooth_weeks,
             "days": day_lags.mean(axis=0),
@@ -132,17 +153,8 @@ class Signals:
             "yesterday smooth": smooth_yesterday,
             "last week": weekly_lags[0],
             "weeks yesterday": expected_then,
-            "yesterday departs": day_lags[0] - expected_then,
             "day": day,
             "week": week,
-            "month": month,
-            "departs 1 h": departs[1],
-            "departs 3 h": departs[3],
-            "departs 24 h": departs[24],
-            "departs 7 d": departs[168],
-            "departs 1 h damped": departs[1] * np.exp(-lead_h / 2),
-            "departs 3 h damped": departs[3] * np.exp(-lead_h / 6),
-            "departs 24 h damped": departs[24] * np.exp(-lead_h / 24),
             "days middle": np.median(day_lags, axis=0),
             "weeks middle": np.median(weekly_lags, axis=0),
             "habit": self.at(self.habit, yesterday_at),
@@ -151,8 +163,19 @@ class Signals:
             **{f"highest {h} h": self.at(v, origin - 1) for h, v in self.highest.items()},
             **{f"lowest {h} h": self.at(v, origin - 1) for h, v in self.lowest.items()},
         }
-        relative = [v / scale for v in columns.values()]
-        names = list(columns)
+        others: dict[str, Floats] = {
+            "month": month if self.pooled else month - centre,
+            "yesterday departs": day_lags[0] - expected_then,
+            "departs 1 h": departs[1],
+            "departs 3 h": departs[3],
+            "departs 24 h": departs[24],
+            "departs 7 d": departs[168],
+            "departs 1 h damped": departs[1] * np.exp(-lead_h / 2),
+            "departs 3 h damped": departs[3] * np.exp(-lead_h / 6),
+            "departs 24 h damped": departs[24] * np.exp(-lead_h / 24),
+        }
+        relative = [(v - centre) / scale for v in levels.values()] + [v / scale for v in others.values()]
+        names = [*levels, *others]
         shared = {
             "lead": lead_h,
             "hour": calendar.hour[target],
@@ -160,6 +183,8 @@ class Signals:
             "kind": calendar.kind[target].astype(float),
             "kind yesterday": calendar.kind[self.back[1][target].clip(0)].astype(float),
             "kind last week": calendar.kind[self.back[7][target].clip(0)].astype(float),
+            "year end": self.year_end[target],
+            "year end last week": self.year_end[self.back[7][target].clip(0)],
             "kind tomorrow": calendar.kind[np.minimum(target + per_day, self.count - 1)].astype(float),
         }
         if self.length >= SEASON_DAYS * per_day:
@@ -195,7 +220,7 @@ class Signals:
                 relative += [np.maximum(15 - daily, 0), np.maximum(daily - 20, 0), daily - lag7]
                 names += ["heating degrees", "cooling degrees", "day to month"]
         x = np.stack([np.broadcast_to(r, base.shape).astype(np.float32) for r in relative], axis=2)
-        return Rows(x, base, scale, lead_h, calendar.hour[target], tuple(names))
+        return Rows(x, base, scale, centre, lead_h, calendar.hour[target], tuple(names))
 
     def _like(self, origin: Ints, target: Ints, ahead: Ints) -> Floats:
         """Mean at the same time over the last days of the target's kind; the weekly mean where there is none."""
@@ -209,6 +234,12 @@ class Signals:
             total += np.where(use, self.at(self.filled, at), 0.0)
             count += use
         return np.where(count > 0, total / np.maximum(count, 1), self.at(self.weekly, target))
+
+
+def _year_end(year_day: Ints) -> Floats:
+    """[L]: between the years, when more stands still than public holidays say."""
+    first, last = YEAR_END
+    return ((year_day >= first) | (year_day <= last)) + 0.5 * np.isin(year_day, YEAR_END_EDGE)
 
 
 def _filled(values: Floats, back: dict[int, Ints], typical: Floats) -> Floats:

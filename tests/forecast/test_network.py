@@ -75,7 +75,7 @@ def test_the_wide_network_knows_which_meter_speaks_and_what_its_regression_says(
     x = np.zeros((meters, count, len(names)), np.float32)
     x[:, :, 3] = rng.standard_normal((meters, count))
     level = np.ones((meters, count))
-    rows = Rows(x, level, level, np.zeros(0), np.zeros(0), names)
+    rows = Rows(x, level, level, 0 * level, np.zeros(0), np.zeros(0), names)
     by_line = 1 + rng.standard_normal((meters, count))
     # All features are alike: one meter is twice above what its regression says, the other as far below.
     truth = by_line + np.array([[2.0], [-2.0]])
