@@ -28,6 +28,7 @@ RATE, WARM_UP, LAST_RATE = 2e-3, 100, 1e-5
 DECAY = 0.4  # of the weights, per step and rate
 MEMORIES = (0.9, 0.999)  # of the gradient and its square
 ROUND = 0.02  # mean departures about zero in which the loss is rounded
+LEAST_SPREAD = 1e-3  # of a feature
 FARTHEST = 4.0  # standard deviations: beyond it a feature says no more
 OUTLIER = 0.0005  # of the targets on either side are drawn in before learning
 AT_ONCE = 20_000  # pairs
@@ -86,7 +87,10 @@ def grown(x: Weights, y: Floats, quantiles: tuple[float, ...], counts: Floats, s
         return Network(np.zeros(width, np.float32), np.ones(width, np.float32), 1.0, nothing, zero)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a feature that is never known has no mean
-        mean, spread = np.nan_to_num(np.nanmean(x, axis=0)), np.nan_to_num(np.nanstd(x, axis=0)) + 1e-3
+        mean, spread = np.nan_to_num(np.nanmean(x, axis=0)), np.nan_to_num(np.nanstd(x, axis=0)) + LEAST_SPREAD
+        changed = np.nanmax(x, axis=0) > np.nanmin(x, axis=0)
+    # What never changed was not learnt from and must not be heard when it first does, as on the first 24 December.
+    spread = np.where(changed, spread, np.inf).astype(np.float32)
     x = _standardised(x, mean, spread)
     y = np.clip(y, *np.quantile(y, [OUTLIER, 1 - OUTLIER]))
     unit = max(float(np.abs(y).mean()), 1e-6)

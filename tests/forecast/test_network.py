@@ -61,6 +61,17 @@ def test_what_is_not_known_or_was_never_seen_stays_near_what_was() -> None:
     assert np.abs(said).max() < 4 * np.abs(y).max()
 
 
+@pytest.mark.parametrize("always", [0.0, 7.3, 1e4])
+def test_what_never_changed_is_not_heard_when_it_first_does(always: float) -> None:
+    """A network that never saw a holiday says of the first one what it would of any day."""
+    x, y = known(4000)
+    x[:, 2] = always
+    net = network.grown(x, y, QUANTILES, np.ones(len(y)))
+    first = x[:50].copy()
+    first[:, 2] = always + 1
+    np.testing.assert_array_equal(net.says(first), net.says(x[:50]))
+
+
 def test_who_counts_more_is_heard_more() -> None:
     x = np.zeros((40_000, 1), np.float32)
     y = np.repeat([0.0, 1.0], 20_000) + 0.01 * np.random.default_rng(0).standard_normal(40_000)
