@@ -212,4 +212,4 @@ def _turn(measure: Register | BacnetObject) -> float | None:
         return None
     if measure.turns_at is not None or measure.type not in ("uint16", "uint32"):
         return measure.turns_at
-    return abs(measure.scale) * 2.0 ** (16 * measure.count)
+    return abs(measure.scale) * 2.0**measure.width

@@ -1,6 +1,8 @@
 """Between a Modbus register and a value: words on the wire, raw number, value in the unit of the point's name.
 
-raw x scale = value. An integer takes the nearest raw step; what does not fit is refused, never clipped or wrapped.
+raw x scale = value, where raw may be some bits of the register. Codes of states are looked up, and one that the device
+file does not know is no value. An integer takes the nearest raw step; what does not fit is refused, never clipped or
+wrapped.
 Bytes are big-endian within a word, as Modbus says; the order of words is the device type's.
 """
 
@@ -22,24 +24,47 @@ _WORDS = {kind: Struct(f">{packer.size // 2}H") for kind, packer in _VALUES.item
 
 
 def decode(register: Register, words: Sequence[int]) -> float:
-    """The value of a register, in the unit of its point's name; NaN when the device says it has none.
+    """The value of a register, in the unit of its point's name; NaN when the device says it has none, and for a code of
+    which the device file does not say what it means.
 
     Raises ValueError when there are not as many words as the type takes.
     """
+    raw = _raw(register, words)
+    return math.nan if raw == register.nan else _meaning(register, raw)
+
+
+def code(register: Register, words: Sequence[int]) -> float:
+    """The number in a register, or in its bits, before anything is made of it. Raises as `decode`."""
+    return _cut(register, _raw(register, words))
+
+
+def _raw(register: Register, words: Sequence[int]) -> float:
     if len(words) != register.count:
         raise ValueError(f"{register.type} takes {register.count} words and {len(words)} came")
     ordered = words if register.words == "big" else words[::-1]
-    raw = _VALUES[register.type].unpack(_WORDS[register.type].pack(*ordered))[0]
-    if raw == register.nan:
-        return math.nan
-    return float(raw * register.scale) + 0.0  # -0.0 with a negative scale is just 0
+    raw: float = _VALUES[register.type].unpack(_WORDS[register.type].pack(*ordered))[0]
+    return raw
+
+
+def _cut(register: Register, raw: float) -> float:
+    if register.bits is None:
+        return raw
+    return int(raw) >> register.bits[0] & (1 << register.width) - 1
+
+
+def _meaning(register: Register, raw: float) -> float:
+    number = _cut(register, raw)
+    if register.states:
+        return float(register.states.get(int(number), math.nan))
+    return float(number * register.scale) + 0.0  # -0.0 with a negative scale is just 0
 
 
 def encode(register: Register, value: float) -> tuple[int, ...]:
-    """The words for a value; NaN becomes the device's own sign for "not available".
+    """The words for a value; NaN becomes the device's own sign for "not available". Of several codes for a state it is
+    the lowest, and bits that are not the value's are 0: only a simulated device encodes those.
 
-    Raises ValueError for infinity, for NaN where the type has no sign for it, for a value outside the type's range, and
-    for one that would be read as "not available".
+    Raises ValueError for infinity, for NaN where the type has no sign for it, for a value outside the type's range, for
+    a state without a code, and for one that would be read as "not available".
     """
     packed = _VALUES[register.type]
     raw: float | int
@@ -54,7 +79,7 @@ def encode(register: Register, value: float) -> tuple[int, ...]:
         raise ValueError(f"{value} at scale {register.scale} is infinite; no register holds that")
     else:
         if not register.type.startswith("float"):
-            raw = round(raw)
+            raw = _placed(register, round(raw))
             if raw == register.nan:
                 raise ValueError(f"{value} would be read as not available; raw {raw} is the nan sentinel")
     try:
@@ -62,6 +87,20 @@ def encode(register: Register, value: float) -> tuple[int, ...]:
     except (error, OverflowError) as fault:
         raise ValueError(f"{value} at scale {register.scale} does not fit {register.type}: {fault}") from None
     return words if register.words == "big" else words[::-1]
+
+
+def _placed(register: Register, number: int) -> int:
+    """The raw integer that shows a number in the bits of a register."""
+    if register.states:
+        codes = [code for code, state in register.states.items() if state == number]
+        if not codes:
+            raise ValueError(f"no code means state {number}; there are codes for {sorted({*register.states.values()})}")
+        number = min(codes)
+    if register.bits is None:
+        return number
+    if not 0 <= number < 1 << register.width:
+        raise ValueError(f"{number} does not fit bits {register.bits[0]} to {register.bits[1]}")
+    return number << register.bits[0]
 
 
 class BlockCodec:
@@ -89,22 +128,27 @@ class BlockCodec:
         self._swap = None if order == list(range(2 * count)) else itemgetter(*order)
         self._scales = [register.scale for _, register in registers]
         self._nans = [register.nan for _, register in registers]
-        self._plain = all(nan is None for nan in self._nans)
+        self._partial = [(i, r) for i, (_, r) in enumerate(registers) if r.bits is not None or r.states]
+        self._plain = not self._partial and all(nan is None for nan in self._nans)
 
     def values(self, data: bytes) -> list[float]:
-        """A value for each register; NaN where the device says it has none."""
+        """A value for each register, as `decode` gives it."""
         raws = self._unpack(data if self._swap is None else bytes(self._swap(data)))
         if self._plain:
             return [raw * scale + 0.0 for raw, scale in zip(raws, self._scales, strict=True)]
-        return [
+        values = [
             math.nan if raw == nan else raw * scale + 0.0
             for raw, scale, nan in zip(raws, self._scales, self._nans, strict=True)
         ]
+        for i, register in self._partial:
+            if raws[i] != register.nan:
+                values[i] = _meaning(register, raws[i])
+        return values
 
     def words(self, values: Sequence[float]) -> tuple[int, ...]:
         """The words of the whole block for a value of each register, 0 where no register is. Raises as `encode`."""
         raws: list[float] = [value / scale for value, scale in zip(values, self._scales, strict=True)]
-        if not math.isfinite(sum(raws)):
+        if self._partial or not math.isfinite(sum(raws)):
             return self._one_by_one(values)
         raws = [round(raw) if whole else raw for raw, whole in zip(raws, self._whole, strict=True)]
         if not self._plain and any(raw == nan for raw, nan in zip(raws, self._nans, strict=True)):

@@ -46,7 +46,7 @@ def release_entry(wire: Wire, priority: int) -> dict[str, Any]:
     elif bus.serial is not None:
         words = encode(wire.measure, limits.release)
         function = 6 if limits.function == 6 and len(words) == 1 else 16
-        request = rtu.frame(rtu.Order(wire.device.unit, function, wire.measure.address, words))
+        request = rtu.frame(rtu.Order(wire.device.unit, function, wire.measure.written_address, words))
         owed = request[:6] + rtu.crc(request[:6])
         line = bus.serial
         return {
@@ -62,10 +62,11 @@ def release_entry(wire: Wire, priority: int) -> dict[str, Any]:
     else:
         words = encode(wire.measure, limits.release)
         if limits.function == 6 and len(words) == 1:
-            request = struct.pack(">HHHBBHH", _TRANSACTION, 0, 6, wire.device.unit, 6, wire.measure.address, words[0])
+            address = wire.measure.written_address
+            request = struct.pack(">HHHBBHH", _TRANSACTION, 0, 6, wire.device.unit, 6, address, words[0])
             owed = request
         else:
-            head = struct.pack(">BBHHB", wire.device.unit, 16, wire.measure.address, len(words), 2 * len(words))
+            head = struct.pack(">BBHHB", wire.device.unit, 16, wire.measure.written_address, len(words), 2 * len(words))
             pdu = head + struct.pack(f">{len(words)}H", *words)
             request = struct.pack(">HHH", _TRANSACTION, 0, len(pdu)) + pdu
             owed = struct.pack(">HHH", _TRANSACTION, 0, 6) + head[:6]

@@ -21,7 +21,7 @@ from typing import Any, assert_never
 from pymodbus import ModbusException
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
-from ems.bms.codec import encode, step
+from ems.bms.codec import code, encode, step
 from ems.bms.connection import Connection, Transactions
 from ems.bms.frames import EXCEPTIONS, Malformed, Question, Refusal
 from ems.bms.health import Breaker, Patience
@@ -242,10 +242,16 @@ class ModbusLine(Line):
 
     def _samples(self, block: Block, data: bytes) -> dict[str, Sample]:
         now = self.now
-        return {
+        samples = {
             point: Sample(value, _GOOD, now) if low <= value <= high else self.sample(point, value)
             for (point, low, high), value in zip(block.limits, block.codec.values(data), strict=True)
         }
+        for offset, wire in block.coded:
+            if samples[wire.point].value is None:  # which code it was that means nothing here
+                register = register_of(wire)
+                words = struct.unpack_from(f">{register.count}H", data, 2 * offset)
+                samples[wire.point] = Sample(None, Quality.MISSING, now, code(register, words))
+        return samples
 
     async def request(self, block: Block) -> bytes:
         """The registers of a block, two bytes each. Raises NoAnswerError, DeviceError or MalformedError."""
@@ -316,7 +322,9 @@ class ModbusLine(Line):
         return outcomes
 
     async def _write_one(self, command: Command) -> Outcome:
-        """Write a register and read it back: Modbus has no priorities, so the last one to write holds it."""
+        """Write a register and read back what stands then, where the device shows it: Modbus has no priorities, so the
+        last one to write holds it.
+        """
         wire = self.wires[command.point]
         unit = self.units[wire.device.unit]
         register, limits = register_of(wire), wire.measure.write
@@ -336,7 +344,7 @@ class ModbusLine(Line):
             # Flash wears with each write: what stands there already, whoever put it there, is not put there again.
             stands = await self._holds(own) if limits.wears_flash else math.nan
             if not abs(stands - value) <= step(register, value):
-                await self._put(unit.number, register.address, words, limits.function)
+                await self._put(unit.number, register.written_address, words, limits.function)
                 taken = True
                 stands = await self._holds(own)
         except DeviceError as refusal:

@@ -47,6 +47,11 @@ class Block:
     def codec(self) -> BlockCodec:
         return BlockCodec([(offset, register_of(wire)) for offset, wire in self.wires], self.count)
 
+    @cached_property
+    def coded(self) -> tuple[tuple[int, Wire], ...]:
+        """Those that show a state by a code of the device's own."""
+        return tuple((offset, wire) for offset, wire in self.wires if register_of(wire).states)
+
     def single(self) -> tuple[Block, ...]:
         """The same points, a request each: for a device that refuses the span."""
         return tuple(

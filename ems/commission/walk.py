@@ -25,8 +25,9 @@ Keep = Callable[[Record], None]
 def place_of(wire: Wire) -> str:
     """Where a point lives, as somebody finds it with a tool of his own."""
     match wire.measure:
-        case Register(function=function, address=address, type=form):
-            return f"{wire.bus.address} unit {wire.device.unit}, function {function}, register {address}, {form}"
+        case Register(function=function, address=address, type=form, written_address=written):
+            apart = "" if written == address else f", written at register {written}"
+            return f"{wire.bus.address} unit {wire.device.unit}, function {function}, register {address}, {form}{apart}"
         case BacnetObject():
             kind, instance = wire.object_id
             return f"{wire.bus.address} device {wire.bus.device_instance}, {kind} {instance}"

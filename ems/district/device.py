@@ -38,6 +38,9 @@ class Write(Entry):
         description="what stands when nobody commands: relinquish default, or a register's safe value"
     )
     function: Literal[6, 16] = 16  # Modbus only
+    address: Annotated[int, Field(ge=0, le=65535)] | None = Field(
+        default=None, description="Modbus only: the holding register that is written, where another one is read"
+    )
     ramp_per_slot: float | None = Field(default=None, gt=0)  # largest change in a quarter-hour
     least_on_s: float = Field(default=0, ge=0, description="above 0 it stays there at least so long")
     least_off_s: float = Field(default=0, ge=0, description="at 0 it stays at least so long")
@@ -89,7 +92,11 @@ class Measure(Entry):
 
 
 class Register(Measure):
-    """One Modbus value. `nan` is the raw integer that means not available; floats use NaN itself."""
+    """One Modbus value. `nan` is the raw integer that means not available; floats use NaN itself.
+
+    The raw integer, or the part of it that `bits` names, times `scale` is the value. With `states` it is a code: what
+    it means stands there, and a code that does not stand there is no value.
+    """
 
     function: Literal[3, 4] = 3
     address: Annotated[int, Field(ge=0, le=65535)]
@@ -97,12 +104,28 @@ class Register(Measure):
     words: Literal["big", "little"] = "big"  # word order; bytes are big-endian on Modbus
     scale: Finite = 1.0
     nan: int | None = None
+    bits: Annotated[tuple[int, int], Field(strict=False)] | None = Field(
+        default=None, description="first and last bit of the value in the raw integer; bit 0 is the lowest"
+    )
+    states: dict[Annotated[int, Field(strict=False, ge=0)], Annotated[int, Field(ge=0)]] = Field(
+        default={}, description="the device's codes, in quotes, and what each means among the states of the quantity"
+    )
     turns_at: float | None = Field(default=None, gt=0)  # a counter's display starts again here, in the unit of the name
 
     @property
     def count(self) -> int:
         """How many 16-bit registers it takes."""
         return WORDS[self.type]
+
+    @property
+    def width(self) -> int:
+        """Of how many bits the value is."""
+        return 16 * self.count if self.bits is None else self.bits[1] - self.bits[0] + 1
+
+    @property
+    def written_address(self) -> int:
+        """Where a command goes."""
+        return self.address if self.write is None or self.write.address is None else self.write.address
 
     @property
     def resolution(self) -> float:
@@ -117,9 +140,69 @@ class Register(Measure):
             )
         if self.address + self.count > 65536:
             raise FaultError("address", f"is {self.address}, and its {self.count} registers run past 65535; lower it")
-        if self.write is not None and self.function != 3:
-            raise FaultError("function", "is 4, but write is set; an input register cannot be written, use function 3")
+        if self.write is not None and self.function != 3 and self.write.address is None:
+            raise FaultError(
+                "function",
+                "is 4, but write is set; an input register cannot be written, use function 3, or give write.address",
+            )
+        if self.write is not None and self.write.address is not None:
+            self._check_written(self.write.address)
+        if self.bits is not None:
+            self._check_bits(*self.bits)
+        if self.states:
+            self._check_states()
         return self
+
+    def _check_written(self, at: int) -> None:
+        """Raises FaultError where a command would go past the end, or into a part of what is read."""
+        if at + self.count > 65536:
+            raise FaultError("write.address", f"is {at}, and its {self.count} registers run past 65535; lower it")
+        if self.function == 3 and abs(at - self.address) < self.count:
+            raise FaultError(
+                "write.address",
+                f"is {at}, but registers {self.address} to {self.address + self.count - 1} are read for this point; "
+                "remove it to write where it is read, or correct one of them",
+            )
+
+    def _check_bits(self, first: int, last: int) -> None:
+        """Raises FaultError for bits that are not there, have no plain meaning, or would have to be written."""
+        shown = f"is [{first}, {last}]"
+        if not self.type.startswith("uint"):
+            raise FaultError("bits", f"{shown}, but type is {self.type}; use uint{16 * self.count}, bits have no sign")
+        if not 0 <= first <= last < 16 * self.count:
+            raise FaultError(
+                "bits",
+                f"{shown}; give the first and the last, bit 0 is the lowest and {16 * self.count - 1} the highest",
+            )
+        if self.write is not None:
+            raise FaultError(
+                "bits",
+                f"{shown}, but write is set; a register is written whole, and what its other bits should be is not "
+                "known: remove write, or the bits",
+            )
+
+    def _check_states(self) -> None:
+        """Raises FaultError where codes cannot come, or would mean what the quantity cannot be."""
+        if RAW_UNITS[self.unit] != "state" or self.scale != 1 or self.type.startswith("float"):
+            raise FaultError(
+                "states",
+                f"is given for {self.type}, unit {self.unit}, scale {self.scale:g}; codes are whole numbers, unit "
+                "state, without a scale: remove states, or correct the others",
+            )
+        if self.write is not None:
+            raise FaultError(
+                "states",
+                "is given, but write is set; several codes may mean one state, so which to write is not known: remove "
+                "states, or write",
+            )
+        for code, state in self.states.items():
+            if code >= 2**self.width:
+                raise FaultError("states", f"knows code {code}, which {self.width} bits cannot hold; correct it")
+            low, high = self.minimum, self.maximum
+            if (low is not None and state < low) or (high is not None and state > high):
+                raise FaultError(
+                    "states", f"makes {state} of code {code}, outside minimum and maximum; correct one of them"
+                )
 
 
 class BacnetObject(Measure):
@@ -134,6 +217,10 @@ class BacnetObject(Measure):
     def _writable(self) -> BacnetObject:
         if self.write is not None and self.object not in COMMANDABLE:
             raise FaultError("object", f"is {self.object}, but write is set; an input cannot be written, use an output")
+        if self.write is not None and self.write.address is not None:
+            raise FaultError(
+                "write.address", f"is {self.write.address}; a BACnet object is written where it is read, remove it"
+            )
         return self
 
 
@@ -228,13 +315,17 @@ class DeviceType(Entry):
     def _refuse_overlaps(self) -> None:
         taken: dict[tuple[str, int], str] = {}
         for quantity, register in self.registers.items():
-            for address in range(register.address, register.address + register.count):
-                owner = taken.setdefault((str(register.function), address), quantity)
-                if owner != quantity:
-                    raise FaultError(
-                        f"registers.{quantity}.address",
-                        f"takes register {address}, which {owner} has; move one of them",
-                    )
+            places = [("address", register.function, register.address)]
+            if register.write is not None and register.write.address is not None:
+                places.append(("write.address", 3, register.write.address))  # only holding registers are written
+            for key, function, first in places:
+                for address in range(first, first + register.count):
+                    owner = taken.setdefault((str(function), address), quantity)
+                    if owner != quantity:
+                        raise FaultError(
+                            f"registers.{quantity}.{key}",
+                            f"takes register {address}, which {owner} has; move one of them",
+                        )
         for quantity, item in self.objects.items():
             owner = taken.setdefault((item.object, item.instance), quantity)
             if owner != quantity:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ems.bms.codec import BlockCodec, decode, encode, step
+from ems.bms.codec import BlockCodec, code, decode, encode, step
 from ems.district import Register
 from ems.district.device import RegisterType
 
@@ -56,6 +56,46 @@ def test_the_sentinel_is_no_number() -> None:
 def test_refuses_what_does_not_fit(kind: str, value: float) -> None:
     with pytest.raises(ValueError):
         encode(register(kind), value)
+
+
+CODES = {0: 0, 1: 1, 2: 1, 3: 1, 4: 2}
+
+
+def test_a_state_is_a_code_in_some_bits_of_a_register() -> None:
+    charger = register("uint32", unit="state", bits=[8, 14], states=CODES)
+    # 0x0400 >> 8 = 4, which means 2; bit 15 above and bits 0 to 7 below are not its own.
+    assert decode(charger, [0, 0x0400]) == 2
+    assert decode(charger, [0xFFFF, 0x84FF]) == 2
+    assert decode(charger, [0, 0x0300]) == 1
+    assert math.isnan(decode(charger, [0, 0x0500]))  # 5 means nothing
+    assert code(charger, [0, 0x8500]) == 5
+    assert encode(charger, 2) == (0, 0x0400)
+    assert encode(charger, 1) == (0, 0x0100)  # the lowest of three codes
+    with pytest.raises(ValueError, match=r"no code means state 3; there are codes for \[0, 1, 2\]"):
+        encode(charger, 3)
+
+
+def test_a_number_may_lie_in_some_bits_of_a_register() -> None:
+    tap = register("uint16", bits=[4, 7], scale=0.5)
+    assert decode(tap, [0xFF6F]) == 3.0  # 6 x 0.5
+    assert encode(tap, 3.0) == (0x0060,)
+    with pytest.raises(ValueError, match="16 does not fit bits 4 to 7"):
+        encode(tap, 8.0)
+
+
+@given(st.data(), st.sampled_from(["uint16", "uint32"]), st.sampled_from(["big", "little"]))
+def test_bits_come_back_whatever_lies_beside_them(data: st.DataObject, kind: str, words: str) -> None:
+    width = 16 if kind == "uint16" else 32
+    first = data.draw(st.integers(0, width - 1))
+    last = data.draw(st.integers(first, width - 1))
+    number = data.draw(st.integers(0, 2 ** (last - first + 1) - 1))
+    item = register(kind, words=words, bits=[first, last])
+    alone = encode(item, number)
+    assert decode(item, alone) == number
+    mask = sum(2**bit for bit in range(first, last + 1))
+    beside = data.draw(st.integers(0, 2**width - 1)) & ~mask
+    plain = register(kind, words=words)
+    assert decode(item, encode(plain, beside + number * 2**first)) == number
 
 
 def test_refuses_a_wrong_number_of_words() -> None:
@@ -108,7 +148,11 @@ def drawn_block(data: st.DataObject) -> tuple[list[tuple[int, Register]], int]:
         kind = data.draw(st.sampled_from(sorted(get_args(RegisterType))))
         nan = None if kind.startswith("float") else data.draw(st.sampled_from([None, 0, 65535, -32768]))
         words = data.draw(st.sampled_from(["big", "little"]))
-        item = register(kind, scale=data.draw(_SCALES), words=words, nan=nan)
+        part: dict[str, object] = {}
+        if kind.startswith("uint") and data.draw(st.booleans()):
+            part = data.draw(st.sampled_from([{"bits": [3, 9]}, {"bits": [8, 14], "unit": "state", "states": CODES}]))
+        scale = 1.0 if "states" in part else data.draw(_SCALES)
+        item = register(kind, scale=scale, words=words, nan=nan, **part)
         at += data.draw(st.integers(0, 3))
         placed.append((at, item))
         at += item.count

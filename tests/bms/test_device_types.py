@@ -19,10 +19,12 @@ from pathlib import Path
 import pytest
 
 from ems.bms import Field
+from ems.bms.mirror import release_entry
 from ems.command import Written
 from ems.district import Bus, Device, DeviceType, District, Register, Wire
-from ems.points import Quality
+from ems.points import Quality, Sample
 from ems.simulate.servers import FieldServers
+from ems.simulate.servers.gateway import Gateway
 from tests.bms.test_independent_clients import INSTALL, MODULES
 from tests.conftest import absence
 from tests.served_district import NOW, StillWorld, command, whole_district
@@ -105,6 +107,11 @@ def by_hand(register: Register, words: list[int]) -> float:
         raw = struct.unpack("<d", number.to_bytes(8, "little"))[0]
     else:
         raw = number - (1 << bits) if register.type.startswith("int") and number >> (bits - 1) else number
+    if register.bits is not None:
+        first, last = register.bits
+        raw = raw // 2**first % 2 ** (last + 1 - first)
+    if register.states:
+        return register.states[int(raw)]
     return raw * register.scale
 
 
@@ -175,6 +182,37 @@ def test_what_a_device_has_not_is_missing(name: str) -> None:
         assert {p for p, s in samples.items() if s.quality is Quality.MISSING} == set(without)
 
     beside(name, test)
+
+
+def test_a_code_that_no_file_knows_is_missing_and_says_which_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(wires: dict[str, Wire], values: dict[str, float], field: Field, world: StillWorld) -> None:
+        state = "bench/device/state_mode"
+
+        async def shows(word: int) -> Sample:
+            async def answers(self: Gateway, unit: int, function: int, address: int, count: int = 1) -> list[int]:
+                return [word if address + i == 0x400D else 0 for i in range(count)]
+
+            monkeypatch.setattr(Gateway, "async_getValues", answers)
+            return (await field.sweep(NOW))[state]
+
+        assert await shows(0x0400) == Sample(2.0, Quality.GOOD, NOW)  # bits 8 to 14 of 0x0400: code 4, charging
+        strange = await shows(0x0500)
+        assert (strange.value, strange.quality, strange.raw) == (None, Quality.MISSING, 5)
+        assert await shows(0x8400) == Sample(2.0, Quality.GOOD, NOW)  # bit 15 says something else
+
+    beside("abb-terra-ac", test)
+
+
+def test_a_limit_is_written_beside_where_it_is_read_and_taken_back_there() -> None:
+    async def test(wires: dict[str, Wire], values: dict[str, float], field: Field, world: StillWorld) -> None:
+        limit = "bench/device/current_limit_a"
+        assert await field.write([command(limit, 16.0)]) == [Written(16.0)]
+        assert world.commands == [(limit, 16.0)]
+        assert (await field.sweep(NOW))[limit].value == 16.0
+        # What the dead-man sends: function 16, register 0x4100, 2 words of 4 bytes, 10 000 mA = 0x2710.
+        assert release_entry(wires[limit], 12)["request"].endswith("10" + "4100" + "0002" + "04" + "00002710")
+
+    beside("abb-terra-ac", test)
 
 
 @pytest.mark.parametrize("name", BACNET)

@@ -330,7 +330,9 @@ def test_nothing_is_written_beside_a_control_process(tmp_path: Path) -> None:
 
 
 def test_a_place_is_told_as_other_tools_take_it() -> None:
-    wires = part_of_district(NET, ("creche",)).wires
+    wires = part_of_district(NET, ("creche", "parking")).wires
+    limit = wires["parking/point-01/current_limit_a"]
+    assert place_of(limit).endswith("function 3, register 16398, uint32, written at register 16640")
     assert "unit 1, function 3, register" in place_of(wires[METER])
     assert "device 112000, analog-input" in place_of(wires[SUPPLY])
 

@@ -98,9 +98,9 @@ class Outsiders:
         """The charge point's limit, which its register holds in mA."""
         charger = self.wires[CHARGER]
         line = [self.mbpoll, "-m", "tcp", "-p", str(charger.bus.port), "-0", "-1", "-q", "-a", str(charger.device.unit)]
-        line += ["-t", "4:int", "-B", "-r", "16640", charger.bus.host]
+        line += ["-t", "4:int", "-B", "-r", "16398", charger.bus.host]
         said = subprocess.run(line, capture_output=True, text=True, timeout=20, check=False).stdout
-        return int(re.findall(r"\[16640\]:\s+(\d+)", said)[0]) / 1000
+        return int(re.findall(r"\[16398\]:\s+(\d+)", said)[0]) / 1000
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from ems.bms.codec import BlockCodec, decode, encode, step
 from ems.bms.reads import register_of
 from ems.district import Bus, Register, Wire
+from ems.simulate.plant.cars import FULL, WAITING
 from ems.simulate.servers.plant import Plant
 
 _WRITE_FUNCTIONS = (6, 16, 22, 23)
@@ -38,10 +39,11 @@ class _Command:
 
 @dataclass
 class _Unit:
-    """One device: its registers by function, and what was written into them."""
+    """One device: the registers that are read, by function, those that are written, and what was written into them."""
 
     no_gaps: bool
     registers: dict[int, list[tuple[Register, Wire]]]
+    written: list[tuple[Register, Wire]]
     commands: dict[str, _Command] = field(default_factory=dict)
     spans: dict[tuple[int, int, int], list[tuple[int, Register, Wire]] | None] = field(default_factory=dict)
     blocks: dict[tuple[int, int, int], BlockCodec | None] = field(default_factory=dict)
@@ -52,6 +54,13 @@ class _Unit:
         if key not in self.spans:
             self.spans[key] = self._find(function, address, count)
         return self.spans[key]
+
+    def taken(self, address: int, count: int) -> list[tuple[int, Register, Wire]] | None:
+        """The registers that a write fills, with their offsets in it; None where it fills less, or anything else."""
+        touched = [(r.written_address - address, r, w) for r, w in self.written]
+        touched = [(offset, r, w) for offset, r, w in touched if -r.count < offset < count]
+        inside = all(0 <= offset <= count - r.count for offset, r, _ in touched)
+        return touched if inside and sum(r.count for _, r, _ in touched) == count else None
 
     def block(self, function: int, address: int, count: int) -> BlockCodec | None:
         """What writes the words of a span at once; None where it cuts a register in two, or two share a word."""
@@ -95,7 +104,9 @@ class Gateway:
             if unit not in self._units:
                 for members in layout[unit].values():
                     members.sort(key=lambda item: item[0].address)
-                self._units[unit] = _Unit(wire.device.type.no_gaps, dict(layout[unit]))
+                self._units[unit] = _Unit(wire.device.type.no_gaps, dict(layout[unit]), [])
+            if wire.writable:
+                self._units[unit].written.append((register_of(wire), wire))
         self._watched = [w for w in wires if w.writable and w.device.type.watchdog is not None]
         self._server: ModbusTcpServer | ModbusSerialServer | None = None
 
@@ -151,6 +162,8 @@ class Gateway:
         unit = await self._reach(device_id)
         if self.failing:
             return ExcCodes.DEVICE_FAILURE
+        if func_code == 6 and (echoed := unit.taken(address, count)):  # pymodbus asks what to answer to a write
+            return [word for _, register, wire in echoed for word in encode(register, self._shown(unit, wire))]
         span = (3 if func_code in _WRITE_FUNCTIONS else func_code, address, count)
         touched, block = unit.span(*span), unit.block(*span)
         if not touched:
@@ -180,14 +193,13 @@ class Gateway:
             return ExcCodes.DEVICE_FAILURE
         if func_code not in _WRITE_FUNCTIONS:
             return ExcCodes.ILLEGAL_FUNCTION
-        touched = unit.span(3, address, len(values))
-        if not touched or sum(r.count for _, r, _ in touched) != len(values):
+        touched = unit.taken(address, len(values))
+        if not touched:
             return ExcCodes.ILLEGAL_ADDRESS
         taken: list[tuple[Wire, float]] = []
         for offset, register, wire in touched:
             limits = wire.measure.write
-            if offset < 0 or limits is None:
-                return ExcCodes.ILLEGAL_ADDRESS
+            assert limits is not None  # `taken` gives writable ones alone
             value = decode(register, values[offset : offset + register.count])
             slack = step(register, value)
             if not math.isfinite(value) or not limits.minimum - slack <= value <= limits.maximum + slack:
@@ -215,7 +227,11 @@ class Gateway:
         if wire.writable:
             command = unit.commands.get(wire.point)
             return _release(wire) if command is None else command.value
-        return float(self.plant.values[self.plant.index[wire.point]])
+        value = float(self.plant.values[self.plant.index[wire.point]])
+        states = register_of(wire).states
+        if value == FULL and states and wire.quantity == "state_mode" and FULL not in states.values():
+            return float(WAITING)  # a charger without a code for a full car shows one that is plugged in
+        return value
 
 
 def _release(wire: Wire) -> float:

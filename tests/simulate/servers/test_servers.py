@@ -172,14 +172,27 @@ def test_a_write_is_taken_whole_or_not_at_all(district: District, world: StillWo
     def write(address: int, *words: int) -> ExcCodes | None:
         return asyncio.run(gateway.async_setValues(unit, 16, address, list(words)))
 
-    assert write(register.address, *encode(register, 16.0)) is None
+    assert write(0x4100, *encode(register, 16.0)) is None
+    assert asyncio.run(read(gateway, unit, 3, 0x400E, 2)) == [0, 16000]  # what it takes at 0x4100 it shows there, in mA
+    assert asyncio.run(read(gateway, unit, 3, 0x4100, 2)) == ExcCodes.ILLEGAL_ADDRESS  # which only takes
+    assert write(0x400E, *encode(register, 20.0)) == ExcCodes.ILLEGAL_ADDRESS  # and that one only shows
     assert world.commands == [(CHARGER, 16.0)]
-    assert write(register.address, *encode(register, 16.0)) is None  # a repetition tells the world nothing new
-    assert write(register.address, *encode(register, 33.0)) == ExcCodes.ILLEGAL_VALUE
-    assert write(register.address, 0) == ExcCodes.ILLEGAL_ADDRESS  # half a number
-    assert write(register.address + 1, 0) == ExcCodes.ILLEGAL_ADDRESS
+    assert write(0x4100, *encode(register, 16.0)) is None  # a repetition tells the world nothing new
+    assert write(0x4100, *encode(register, 33.0)) == ExcCodes.ILLEGAL_VALUE
+    assert write(0x4100, 0) == ExcCodes.ILLEGAL_ADDRESS  # half a number
+    assert write(0x4101, 0) == ExcCodes.ILLEGAL_ADDRESS
     assert write(16396, 0, 0) == ExcCodes.ILLEGAL_ADDRESS  # its state cannot be written
     assert world.commands == [(CHARGER, 16.0)]
+
+
+def test_a_charger_shows_its_state_as_a_code_in_some_bits(
+    district: District, world: StillWorld, servers: FieldServers
+) -> None:
+    gateway, unit, register = gateway_of(servers, district, CHARGER.replace("current_limit_a", "state_mode"))
+    # Free is A, code 0; plugged and full are the lowest code for a car, 1; charging is C2, code 4: in bits 8 to 14.
+    for state, word in ((0, 0x0000), (1, 0x0100), (2, 0x0400), (3, 0x0100)):
+        world.show(CHARGER.replace("current_limit_a", "state_mode"), state)
+        assert asyncio.run(read(gateway, unit, 3, register.address, 2)) == [0, word]
 
 
 def test_a_register_falls_back_when_it_is_not_repeated(
@@ -187,10 +200,10 @@ def test_a_register_falls_back_when_it_is_not_repeated(
 ) -> None:
     gateway, unit, register = gateway_of(servers, district, CHARGER)
     twenty = list(encode(register, 20.0))
-    asyncio.run(gateway.async_setValues(unit, 16, register.address, twenty))
+    asyncio.run(gateway.async_setValues(unit, 16, register.written_address, twenty))
     world.pass_time(seconds=299)
     servers.tick()
-    asyncio.run(gateway.async_setValues(unit, 16, register.address, twenty))  # just in time
+    asyncio.run(gateway.async_setValues(unit, 16, register.written_address, twenty))  # just in time
     world.pass_time(seconds=299)
     servers.tick()
     assert gateway.commanded(district.wires[CHARGER]) == 20
