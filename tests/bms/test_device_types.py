@@ -215,6 +215,22 @@ def test_a_limit_is_written_beside_where_it_is_read_and_taken_back_there() -> No
     beside("abb-terra-ac", test)
 
 
+def test_an_input_register_may_show_what_a_single_one_beside_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    write = {"address": 10, "function": 6, "minimum": 0, "maximum": 32, "release": 8}
+    shown = {"function": 4, "address": 10, "type": "uint16", "unit": "A", "authority": "ours", "write": write}
+    kind = {"maker": "generic", "model": "apart", "source": "assumption", "verified": False, "protocol": "modbus",
+            "registers": {"current_limit_a": shown}, "watchdog": {"kind": "none"}}  # fmt: skip
+    monkeypatch.setitem(TYPES, "apart", DeviceType.model_validate(kind))
+
+    async def test(wires: dict[str, Wire], values: dict[str, float], field: Field, world: StillWorld) -> None:
+        limit = "bench/device/current_limit_a"
+        assert await field.write([command(limit, 16.0)]) == [Written(16.0)]
+        assert (await field.sweep(NOW))[limit].value == 16.0
+        assert release_entry(wires[limit], 12)["request"].endswith("06" + "000a" + "0008")
+
+    beside("apart", test)
+
+
 @pytest.mark.parametrize("name", BACNET)
 def test_a_bacnet_type_is_read_as_it_is_served(name: str, needs_program: Callable[[str, str], str]) -> None:
     node = needs_program("node", "apt-get install nodejs")
