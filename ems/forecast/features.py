@@ -24,7 +24,8 @@ HABIT_PULL, WEEKDAY_PULL = 0.15, 0.3  # of the latest day, or week, in a mean th
 REACHES_H = (6, 24, 168)  # over which extremes are told: an empty home has no peaks
 LEVEL = 0.4  # how far a meter's scale is that of its latest weeks; the rest is its own mean over all that is known
 LEAST_SWING, MOST_SWING = 0.02, 3.0  # of the mean: a meter that stands still has a scale too
-AMONG = 3  # meters from which on each is told about its latest month; few are told about a level that moves less
+# Meters, and days of history, from which on each is told about its latest month; others about a level that moves less.
+AMONG, AMONG_DAYS = 3, 200
 YEAR_END, YEAR_END_EDGE = (358, 1), (356, 357, 2)  # days of the year (the last before 2 January, the others half)
 SEASON_DAYS = 90  # of history before the season is told
 TEMPERATURE = "temp_air_c"
@@ -60,9 +61,10 @@ class Signals:
 
     def __init__(self, past: Past, among: int | None = None) -> None:
         self.past = past
-        self.pooled = (len(past.values) if among is None else among) >= AMONG
         self.per_day = past.calendar.per_day
         self.length = past.length
+        meters = len(past.values) if among is None else among
+        self.pooled = meters >= AMONG and self.length >= AMONG_DAYS * self.per_day
         self.count = len(past.calendar.local)
         every = np.arange(self.count, dtype=np.int64)
         self.back = {k: days_before(past, every, np.full(self.count, k)) for k in (*range(1, 8), 14, 21, 28)}
@@ -128,7 +130,7 @@ class Signals:
         level = LEVEL * (0.6 * np.abs(month) + 0.4 * np.abs(week)) + (1 - LEVEL) * self.overall[:, None]
         scale = level * self.swing[:, None]
         # Many meters teach each other what a departure from the latest month is followed by. One alone knows its own
-        # summers and winters, and about the month they would be told nowhere.
+        # summers and winters, and about the month they would be told nowhere; so it is where there are few months.
         centre = month if self.pooled else level
         base = self.at(self.weekly, target)
 
@@ -164,7 +166,8 @@ class Signals:
             **{f"lowest {h} h": self.at(v, origin - 1) for h, v in self.lowest.items()},
         }
         others: dict[str, Floats] = {
-            "month": month if self.pooled else month - centre,
+            # Of two names, for what was learnt in one way says nothing in the other.
+            **({"level": month} if self.pooled else {"month": month - centre}),
             "yesterday departs": day_lags[0] - expected_then,
             "departs 1 h": departs[1],
             "departs 3 h": departs[3],

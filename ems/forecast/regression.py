@@ -17,7 +17,7 @@ PASSES = 3
 CONTINUOUS = (
     "weeks", "weeks smooth", "weeks middle", "days", "days middle", "like days", "yesterday", "yesterday smooth",
     "last week",
-    "yesterday departs", "day", "week", "month", "departs 1 h", "departs 3 h", "departs 24 h",
+    "yesterday departs", "day", "week", "month", "level", "departs 1 h", "departs 3 h", "departs 24 h",
     "departs 7 d", "departs 1 h damped", "departs 3 h damped", "departs 24 h damped",
 )  # fmt: skip
 FIRST_DAY = ("yesterday", "yesterday smooth", "yesterday departs", "departs 24 h")

@@ -18,7 +18,7 @@ from ems.forecast.models import Past
 from ems.forecast.protocol import forecast_many
 from ems.slots import Slots
 
-DAYS = 56
+DAYS = 210  # so many that each of three is told about its latest month
 LEVELS = ("weeks", "last week", "yesterday", "like days", "latest")
 
 
@@ -52,6 +52,15 @@ def test_a_meter_among_many_is_told_alike_in_whatever_part_it_is_reckoned() -> N
     alone = Signals(past.only([2])).rows(*at)
     assert part.centre[0, 0] == pytest.approx(30.0)
     assert alone.centre[0, 0] == pytest.approx(30.0)  # the month's, the week's and its own mean are the same here
+
+
+def test_what_is_told_about_the_month_has_another_name_than_what_is_told_about_the_level() -> None:
+    """So that a model of 199 days is not asked in the words of 200."""
+    at = np.array([150 * 24]), np.array([150 * 24 + 15])
+    past = days_of([5.0, 9.0, 30.0], 2.0)
+    slots = Slots(past.calendar.slots.start, (DAYS + 2) * 24 - 11 * 24, 60)
+    younger = Past(past.values[:, : 199 * 24], calendar(slots, "UTC"), past.typical[:, : slots.count], {})
+    assert set(Signals(past).rows(*at).names) ^ set(Signals(younger).rows(*at).names) == {"level", "month"}
 
 
 def test_days_between_the_years_are_told() -> None:
