@@ -196,8 +196,9 @@ def test_a_code_that_no_file_knows_is_missing_and_says_which_it_was(monkeypatch:
             return (await field.sweep(NOW))[state]
 
         assert await shows(0x0400) == Sample(2.0, Quality.GOOD, NOW)  # bits 8 to 14 of 0x0400: code 4, charging
-        strange = await shows(0x0500)
-        assert (strange.value, strange.quality, strange.raw) == (None, Quality.MISSING, 5)
+        assert await shows(0x0500) == Sample(1.0, Quality.GOOD, NOW)  # 5: its session stands still, the car waits
+        strange = await shows(0x0600)
+        assert (strange.value, strange.quality, strange.raw) == (None, Quality.MISSING, 6)
         assert await shows(0x8400) == Sample(2.0, Quality.GOOD, NOW)  # bit 15 says something else
 
     beside("abb-terra-ac", test)
