@@ -26,7 +26,7 @@ LEVEL = 0.4  # how far a meter's scale is that of its latest weeks; the rest is 
 LEAST_SWING, MOST_SWING = 0.02, 3.0  # of the mean: a meter that stands still has a scale too
 # Meters, and days of history, from which on each is told about its latest month; others about a level that moves less.
 AMONG, AMONG_DAYS = 3, 200
-YEAR_END, YEAR_END_EDGE = (358, 1), (356, 357, 2)  # days of the year (the last before 2 January, the others half)
+YEAR_END, YEAR_END_EDGE = (358, 1), (356, 357, 2)  # days of the year: 24 December to 1 January; those that count half
 SEASON_DAYS = 90  # of history before the season is told
 TEMPERATURE = "temp_air_c"
 TEMPERATURE_ERROR = ([0.0, 24.0, 48.0], [0.5, 1.5, 2.0])  # K over hours ahead, of a good weather service (assumption)
